@@ -1,0 +1,180 @@
+"""Every error of eventbus: one tree, the evidence as attributes, and what to do next in the message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+
+class EventBusError(Exception):
+    """The root: `except EventBusError` catches all that eventbus raises on purpose."""
+
+
+# --- configuration and wiring: seen when a program starts -------------------------------------------------
+
+
+class ConfigurationError(EventBusError):
+    """A setting, a URL or a target that cannot work; the message names it and shows a right one."""
+
+
+class InvalidSubscription(ConfigurationError):
+    """A `@subscribe` or a handler's signature cannot work; seen when the service is assembled."""
+
+    def __init__(self, subscription: str, problem: str, remedy: str) -> None:
+        self.subscription = subscription
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"subscription {subscription!r}: {problem}. {remedy}")
+
+
+class DuplicateEvent(ConfigurationError):
+    """Two classes claim the same event type and version."""
+
+    def __init__(self, event_type: str, version: str, first: str, second: str) -> None:
+        self.event_type, self.version, self.first, self.second = event_type, version, first, second
+        super().__init__(
+            f"{first} and {second} both claim {event_type} version {version}. "
+            "Raise the version of the newer one, or remove one of them."
+        )
+
+
+# --- publishing: nothing of these has left the process, unless it says so ----------------------------------
+
+
+class InvalidEvent(EventBusError, ValueError):
+    """What was to be published breaks a rule. No byte was sent.
+
+    `field` names the member or header, `problem` the rule with its limit, `value` what was given (shortened).
+    """
+
+    sent = False
+
+    def __init__(self, field: str, problem: str, value: object = None, *, event_type: str | None = None) -> None:
+        self.field = field
+        self.problem = problem
+        self.value = value
+        self.event_type = event_type
+        of = f" of {event_type}" if event_type else ""
+        shown = "" if value is None else f" (got {shorten(repr(value))})"
+        super().__init__(f"{field}{of} {problem}{shown}. Nothing was sent: correct it and publish again.")
+
+
+class UnregisteredEvent(InvalidEvent):
+    """No class describes this event type or this version of it."""
+
+
+class SendFate(StrEnum):
+    """What is known of one message after a failed send."""
+
+    CONFIRMED = "confirmed"
+    NOT_SENT = "not sent"
+    UNKNOWN = "unknown"
+
+
+class SendFailed(EventBusError):
+    """The broker did not take every message; `fates` says what is known of each, in the order given.
+
+    `sent` is False where certainly nothing reached the broker, None where that is unknown. Publishing again
+    under the same `event_id` is always right: subscriptions drop the copy.
+    """
+
+    def __init__(self, problem: str, fates: Sequence[SendFate]) -> None:
+        self.problem = problem
+        self.fates = tuple(fates)
+        super().__init__(f"{problem}. {self._advice()}")
+
+    @property
+    def sent(self) -> bool | None:
+        return False if all(fate is SendFate.NOT_SENT for fate in self.fates) else None
+
+    def _advice(self) -> str:
+        confirmed = self.fates.count(SendFate.CONFIRMED)
+        if self.sent is False:
+            return "Nothing was sent: publish again when the broker is back."
+        return (
+            f"{confirmed} of {len(self.fates)} are confirmed, the rest may or may not have arrived: "
+            "publish those again under the same event_id."
+        )
+
+
+class PublishTimeout(SendFailed):
+    """The broker did not confirm in time."""
+
+
+class PublishRefused(SendFailed):
+    """The broker answered, and said no: a full queue, a missing exchange, a missing permission."""
+
+
+class BrokerUnreachable(SendFailed):
+    """No connection to the broker."""
+
+    def __init__(self, url: str, problem: str, fates: Sequence[SendFate] = ()) -> None:
+        self.url = url
+        super().__init__(f"cannot reach the broker at {url}: {problem}", fates)
+
+
+# --- consuming: why a delivery cannot be handled -----------------------------------------------------------
+
+
+class Unreadable(EventBusError):
+    """A message that no retry makes readable; it becomes a dead letter with `reason`."""
+
+    def __init__(self, reason: str, problem: str) -> None:
+        self.reason = reason
+        self.problem = problem
+        super().__init__(problem)
+
+
+class HandlerTimeout(EventBusError):
+    """A handler ran longer than its subscription allows (seconds)."""
+
+    def __init__(self, subscription: str, timeout: float) -> None:
+        self.subscription = subscription
+        self.timeout = timeout
+        super().__init__(
+            f"{subscription} did not finish within {timeout:g} s. "
+            "Raise @subscribe(timeout=…) or make the handler faster; the event is retried by its policy."
+        )
+
+
+class RetryLater(EventBusError):
+    """Raise it in a handler: try this event again `after` seconds. It counts as an attempt."""
+
+    def __init__(self, after: float, message: str = "") -> None:
+        if not after >= 0:
+            raise ValueError(f"RetryLater(after={after!r}): seconds from 0 up")
+        self.after = after
+        super().__init__(message or f"asked to be tried again after {after:g} s")
+
+
+class Reject(EventBusError):
+    """Raise it in a handler: this event can never be handled here. It becomes a dead letter at once."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+# --- topology ----------------------------------------------------------------------------------------------
+
+
+class TopologyError(EventBusError):
+    """The broker refuses an exchange, queue or binding; `name` is the one, `problem` what it said."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__(f"{name}: {problem}. `eventbus topology diff` shows every difference and its fix.")
+
+
+def shorten(text: str, limit: int = 120) -> str:
+    """`text` on one line, without control characters, and at most `limit` characters long."""
+    inert = "".join(c if c.isprintable() else "�" for c in text[: limit + 1])
+    return inert if len(inert) <= limit else inert[: limit - 1] + "…"
+
+
+def describe(error: BaseException) -> str:
+    """An error on one inert line, for headers, logs and terminals: `ValueError: no such card`."""
+    text: Any = str(error)
+    return shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)

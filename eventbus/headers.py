@@ -1,0 +1,57 @@
+"""The table of header names, and how they change when a message moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+ATTEMPT: Final = "eventbus-attempt"
+FIRST_FAILED_AT: Final = "eventbus-first-failed-at"
+REASON: Final = "eventbus-reason"
+ERROR: Final = "eventbus-error"
+REPLAY_ID: Final = "eventbus-replay-id"
+ROUTING_KEY: Final = "eventbus-routing-key"
+"""Only on copies that move to one queue: the routing key that the event was first published with."""
+FAILED_AT: Final = "eventbus-failed-at"
+"""Only on retries and dead letters: when the attempt that `eventbus-error` tells of has failed."""
+TRACEPARENT: Final = "traceparent"
+
+Headers = Mapping[str, object]
+"""AMQP field values: str, bytes, bool, int, float, Decimal, datetime, None, and lists and dicts of them."""
+
+NO_HEADERS: Final[Headers] = MappingProxyType({})
+
+
+def attempt(headers: Headers) -> int:
+    """The 1-based attempt that this message is; anything unreadable counts as the first."""
+    value = headers.get(ATTEMPT)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the name is the broker's: `x-*`, and CC and BCC, which bypass topic permissions on 3.x."""
+    return name[:2].lower() == "x-" or name.upper() in {"CC", "BCC"}
+
+
+def publishable(headers: Headers) -> dict[str, object]:
+    """Without the broker's own: stale `x-*` make RabbitMQ < 4.0.1 drop a message as a cycle."""
+    return {name: value for name, value in headers.items() if not is_reserved(name)}
+
+
+def for_retry(headers: Headers, routing_key: str, error: str, now: datetime) -> dict[str, object]:
+    """The headers of the next attempt."""
+    return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers) + 1}
+
+
+def for_dead_letter(headers: Headers, routing_key: str, reason: str, error: str, now: datetime) -> dict[str, object]:
+    """The headers of a dead letter: the history so far, and why it ended."""
+    return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers), REASON: reason}
+
+
+def _failed(headers: Headers, routing_key: str, error: str, now: datetime) -> dict[str, object]:
+    kept = publishable(headers)
+    kept.setdefault(FIRST_FAILED_AT, now.isoformat())
+    kept.setdefault(ROUTING_KEY, routing_key)
+    return {**kept, FAILED_AT: now.isoformat(), ERROR: error}

@@ -1,0 +1,45 @@
+"""How handling one delivery can end: a closed set of values, carried out by `Consumption.settle` alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an event was given up. The values travel in a header and stand in dashboards: they never change."""
+
+    UNDECODABLE = "undecodable"
+    CONTENT_TYPE = "content-type"
+    INVALID_ENVELOPE = "invalid-envelope"
+    UNKNOWN_TYPE = "unknown-type"
+    UNSUPPORTED_VERSION = "unsupported-version"
+    INVALID_DATA = "invalid-data"
+    FORGED = "forged"
+    EXHAUSTED = "exhausted"
+    REJECTED = "rejected"
+    DELIVERY_LIMIT = "delivery-limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Handled: forget the delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Hand it to this subscription again, `delay` seconds from now, as the next attempt."""
+
+    delay: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Give it up: keep it, with its history, where an operator finds it."""
+
+    reason: Reason
+    error: str
+
+
+Outcome = Ack | RetryAfter | DeadLetter

@@ -1,0 +1,172 @@
+"""The port to the broker. Every adapter passes the one suite in `tests/conformance`.
+
+Small, and made for batches: speed comes from sending and settling many at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from eventbus.headers import NO_HEADERS, Headers
+from eventbus.outcome import Outcome
+
+LogStart = Literal["first", "next"] | int | datetime
+"""Where to begin in the log: its oldest entry, what comes from now on, an offset, or a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What travels: bytes, the key they are routed by, and what the transport must know beside them."""
+
+    body: bytes
+    routing_key: str
+    headers: Headers = NO_HEADERS
+    event_id: str | None = None
+    event_type: str | None = None
+    content_type: str | None = "application/json"
+    timestamp: datetime | None = None
+    source: str | None = None
+    correlation_id: str | None = None
+    queue: str | None = None
+    """On the way out: only to this subscription's queue. None: to every queue bound for the routing key."""
+    delay: float = 0.0
+    """On the way out: seconds until it becomes due; kept by the broker, rounded up, never early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One hand-over of one message to one consumer of one queue."""
+
+    message: Message
+    queue: str
+    attempt: int
+    """1-based count of handler runs, from our own header; not the broker's redelivery."""
+    redelivered: bool
+    tag: object
+    """The adapter's own handle; nobody else looks inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One event of the history."""
+
+    offset: int
+    message: Message
+    logged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterEntry:
+    """One dead letter as it lies in its queue: original bytes, id and routing key in `message`."""
+
+    message: Message
+    reason: str
+    error: str
+    attempts: int
+    first_failed_at: datetime | None
+    died_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """How one subscription is doing. None where this transport cannot know."""
+
+    queue: str
+    ready: int
+    in_flight: int | None
+    delayed: int | None
+    dead: int
+    oldest_age: float | None
+    """Seconds that the oldest ready event has waited."""
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """One subscription's durable queue and the binding patterns that fill it."""
+
+    name: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What must exist: the exchange and the log of the namespace always, and these queues."""
+
+    queues: tuple[QueueSpec, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference between the topology that should be and the one that is."""
+
+    kind: Literal["missing", "changed", "unexpected"]
+    what: str
+    """For example `queue payment.charge_order` or `binding order.* → payment.audit`."""
+    found: str
+    fix: str
+
+
+class Consumption(Protocol):
+    """Consuming from one queue: `async with transport.consume(…) as consumption: async for batch in consumption`.
+
+    Entered when the broker hands over to it; it consumes again by itself after any loss. Iterating gives
+    non-empty batches, and ends after `stop`. Left without `settle`, a delivery comes back to the queue.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Delivery]]: ...
+
+    async def settle(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
+        """Carry out the outcomes: acked only after the confirmed copy, where there is one.
+
+        Never raises for a delivery that was lost with its connection: it will be handed over again.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Take no more deliveries; those handed over can still be settled."""
+        ...
+
+
+class Transport(Protocol):
+    @property
+    def url(self) -> str:
+        """Where it leads, without secrets; fit for logs."""
+        ...
+
+    async def open(self) -> None:
+        """Connect; raise `BrokerUnreachable` when that does not succeed within the connect timeout."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def apply(self, topology: Topology) -> None:
+        """Make it exist; changes nothing that is there. Raises `TopologyError` when what is there differs."""
+        ...
+
+    async def diff(self, topology: Topology) -> Sequence[Drift]: ...
+
+    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+        """Return when the broker has them all; else SendFailed, with the fate of each.
+
+        Order is kept for messages of one call. `timeout` in seconds bounds the whole call.
+        """
+        ...
+
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
+        """`prefetch`: how many deliveries may be handed over and not settled at one time."""
+        ...
+
+    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+        """The history from `start` on, in order, in non-empty batches; waits for more at its end."""
+        ...
+
+    async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
+        """The oldest first; looking changes nothing."""
+        ...
+
+    async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]: ...
