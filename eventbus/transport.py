@@ -24,7 +24,7 @@ class Message:
 
     body: bytes
     routing_key: str
-    headers: Headers = NO_HEADERS
+    headers: Headers = field(default_factory=lambda: NO_HEADERS)
     event_id: str | None = None
     event_type: str | None = None
     content_type: str | None = "application/json"

@@ -1,0 +1,141 @@
+"""Which class describes which event type and version, and how older versions are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from eventbus.envelope import Envelope
+from eventbus.errors import DuplicateEvent, InvalidEvent, UnregisteredEvent, Unreadable, shorten
+from eventbus.event import Event, parse_version
+from eventbus.outcome import Reason
+
+
+class Registry:
+    """The event classes of one bus: for each event type its versions, oldest first.
+
+    `closed`: these are all there are, so that publishing any other type by its name is a mistake.
+    """
+
+    def __init__(self, events: Iterable[type[Event]] = (), *, closed: bool = False) -> None:
+        self.closed = closed
+        self._versions: dict[str, dict[tuple[int, int], type[Event]]] = {}
+        for event in events:
+            self.add(event)
+
+    def add(self, event: type[Event]) -> None:
+        """Add a class and the older ones that its upcasters read; a class without a type adds nothing."""
+        if not event.__event_type__:
+            return
+        versions = self._versions.setdefault(event.__event_type__, {})
+        version = parse_version(event.__event_version__)
+        known = versions.get(version)
+        if known is not None and known is not event:
+            raise DuplicateEvent(event.__event_type__, event.__event_version__, _name(known), _name(event))
+        versions[version] = event
+        self._versions[event.__event_type__] = dict(sorted(versions.items()))
+        if event.__upcaster__ is not None and known is None:
+            self.add(event.__upcaster__[0])
+
+    def collect(self, names: Mapping[str, object]) -> None:
+        """Add every event class among the values of `names`: a module's namespace, say."""
+        for value in list(names.values()):
+            if isinstance(value, type) and issubclass(value, Event):
+                self.add(value)
+
+    def __iter__(self) -> Iterable[type[Event]]:
+        return iter([event for versions in self._versions.values() for event in versions.values()])
+
+    def types(self) -> list[str]:
+        return sorted(self._versions)
+
+    def newest(self, event_type: str) -> type[Event] | None:
+        """The class of the newest version, or None where no class describes this type."""
+        versions = self._versions.get(event_type)
+        return next(reversed(versions.values())) if versions else None
+
+    def validate(self, event_type: str, data: Mapping[str, Any], version: str | None = None) -> Event | None:
+        """`data` as an event, of the newest version unless told; None where the type is unknown and may be.
+
+        Raises `UnregisteredEvent` or `InvalidEvent`, naming the field that does not fit.
+        """
+        event = self._to_publish(event_type, version)
+        if event is None:
+            return None
+        try:
+            return event.model_validate(data)
+        except ValidationError as error:
+            field, problem, value = _first(error)
+            raise InvalidEvent(field, f"does not fit: {problem}", value, event_type=event_type) from None
+
+    def _to_publish(self, event_type: str, version: str | None) -> type[Event] | None:
+        versions = self._versions.get(event_type)
+        if versions is None:
+            if not self.closed:
+                return None
+            near = difflib.get_close_matches(event_type, self._versions, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(self.types()) or 'none'}"
+            raise UnregisteredEvent("event_type", f"{event_type!r} has no class{hint}")
+        if version is None:
+            return self.newest(event_type)
+        if (event := versions.get(parse_version(version))) is None:
+            known = ", ".join(e.__event_version__ for e in versions.values())
+            raise UnregisteredEvent("version", f"has no class; known are {known}", version, event_type=event_type)
+        return event
+
+    def upcast(self, envelope: Envelope[dict[str, Any]], target: type[Event] | None = None) -> Envelope[Event]:
+        """The envelope with its data as `target`, or as the newest class of its type.
+
+        A newer minor version is read tolerantly; an older major one through the upcasters. Raises `Unreadable`.
+        """
+        target = target or self.newest(envelope.event_type)
+        if target is None:
+            raise Unreadable(
+                Reason.UNKNOWN_TYPE, f"no class describes {envelope.event_type}; add it to the service's schemas"
+            )
+        major = parse_version(envelope.version)[0]
+        return envelope.with_(data=_read(target, major, envelope))
+
+
+def _read(target: type[Event], major: int, envelope: Envelope[dict[str, Any]]) -> Event:
+    if major == target.__event_major__:
+        return _validated(target, envelope)
+    if major > target.__event_major__ or target.__upcaster__ is None:
+        raise Unreadable(
+            Reason.UNSUPPORTED_VERSION,
+            f"{envelope.event_type} {envelope.version} cannot be read: the newest class here is "
+            f"{target.__event_version__}" + ("" if major > target.__event_major__ else ", and no @upcast leads there"),
+        )
+    older, step = target.__upcaster__
+    old = _read(older, major, envelope)
+    try:
+        new: Event = step(old)
+    except Exception as error:
+        raise Unreadable(
+            Reason.INVALID_DATA, f"the upcaster to {target.__event_version__} failed: {shorten(repr(error))}"
+        ) from error
+    return new
+
+
+def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event:
+    try:
+        return target.model_validate(envelope.data)
+    except ValidationError as error:
+        field, problem, _ = _first(error)
+        raise Unreadable(
+            Reason.INVALID_DATA, f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}"
+        ) from None
+
+
+def _first(error: ValidationError) -> tuple[str, str, object]:
+    """Field, rule and value of the first complaint."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "data"
+    return f"data.{field}" if first["loc"] else field, shorten(first["msg"]), first["input"]
+
+
+def _name(event: type[Event]) -> str:
+    return f"{event.__module__}.{event.__qualname__}"
