@@ -1,0 +1,109 @@
+"""Waiting for what happens elsewhere: ask again until it is so, and say what was seen when it never is.
+
+    await eventually(lambda: len(handled) == 3)
+    queue = await eventually(find_queue, within=10)      # gives back the first true answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Answer = TypeVar("Answer")
+
+
+async def eventually(
+    predicate: Callable[[], Answer | Awaitable[Answer]],
+    *,
+    within: float = 5.0,
+    every: float = 0.02,
+    despite: type[Exception] | tuple[type[Exception], ...] = (),
+) -> Answer:
+    """The first true answer of `predicate`, which may be a coroutine function.
+
+    A failing `assert` in it counts as "not yet", and so does any error named in `despite`.
+    Raises AssertionError after `within` seconds, also when the predicate itself hangs.
+    """
+    search = _Search(predicate, within, despite)
+    while True:
+        with search:
+            answer = predicate()
+            if inspect.isawaitable(answer):
+                answer = await asyncio.wait_for(answer, max(search.remaining, every))
+            if search.found(answer):
+                return answer
+        await asyncio.sleep(every)
+
+
+def eventually_sync(
+    predicate: Callable[[], Answer],
+    *,
+    within: float = 5.0,
+    every: float = 0.02,
+    despite: type[Exception] | tuple[type[Exception], ...] = (),
+) -> Answer:
+    """The same for tests without an event loop."""
+    search = _Search(predicate, within, despite)
+    while True:
+        with search:
+            answer = predicate()
+            if search.found(answer):
+                return answer
+        time.sleep(every)
+
+
+class _Search:
+    """One wait: its deadline, and what the last try saw. As a context manager it is one try."""
+
+    def __init__(
+        self,
+        predicate: Callable[[], object],
+        within: float,
+        despite: type[Exception] | tuple[type[Exception], ...],
+    ) -> None:
+        self._predicate = predicate
+        self._within = within
+        self._not_yet = (AssertionError, TimeoutError, *(despite if isinstance(despite, tuple) else (despite,)))
+        self._deadline = time.monotonic() + within
+        self._tries = 0
+        self._found = False
+        self._seen = "nothing"
+
+    @property
+    def remaining(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def found(self, answer: object) -> bool:
+        self._seen = f"{answer!r:.500}"
+        self._found = bool(answer)
+        return self._found
+
+    def __enter__(self) -> None:
+        self._tries += 1
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if self._found or (error is not None and not isinstance(error, self._not_yet)):
+            return False
+        if error is not None:
+            self._seen = f"{type(error).__name__}: {error}"
+        if self.remaining <= 0:
+            raise AssertionError(self._report()) from error
+        return True
+
+    def _report(self) -> str:
+        return (
+            f"not within {self._within:g} s, in {self._tries} tries: {_source(self._predicate)}\n"
+            f"last seen: {self._seen}"
+        )
+
+
+def _source(predicate: Callable[[], object]) -> str:
+    try:
+        return inspect.getsource(predicate).strip()
+    except (OSError, TypeError):  # made at run time, or a bound method of a built-in
+        return repr(predicate)

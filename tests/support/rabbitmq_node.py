@@ -1,0 +1,193 @@
+"""A RabbitMQ node of our own, from the installed rabbitmq-server: own home, cookie, ports and epmd.
+
+It runs as any user and beside any other RabbitMQ, on the loopback interface only. All that it is made of lies
+in one directory, and it ends with the lifeline of that directory. Ready in 3 to 9 seconds, about 150 MB.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.support.broker import Broker
+from tests.support.eventually import eventually_sync
+from tests.support.lifeline import attach, detach
+
+# What Debian's wrapper in sbin runs as root or as the user rabbitmq, and refuses to run as anybody else.
+SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+
+
+class RabbitNode:
+    """One that a test may kill, freeze and start again, on the same ports and with the same data."""
+
+    def __init__(self, lifeline: Path, *, config: str = "") -> None:
+        """`lifeline` is the directory of one; `config` is added to rabbitmq.conf. Nothing runs yet."""
+        self._lifeline = lifeline
+        self._home = Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=lifeline))
+        self._amqp_port, http_port, self._distribution_port, self._epmd_port = free_ports(4)
+        self.broker = Broker("127.0.0.1", self._amqp_port, f"http://127.0.0.1:{http_port}")
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._write_files(http_port, config)
+
+    def amqp_url(self, vhost: str = "/") -> str:
+        return self.broker.amqp_url(vhost)
+
+    def start(self, *, within: float = 60.0) -> None:
+        """Returns when AMQP is answered."""
+        if self._epmd is None:
+            # Its own, and before the server, which would start one that outlives it.
+            epmd = _program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"
+            self._epmd = self._spawn(*epmd)
+        assert self._server is None, "the node runs already"
+        self._server = self._spawn(_program("rabbitmq-server"))
+        eventually_sync(self._answers, within=within, every=0.1, despite=OSError)
+
+    def kill(self) -> None:
+        """kill -9 of the whole node: nothing is flushed, no connection is closed in good order."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """In good order, as an operator would."""
+        self._end(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """After a kill or a stop, or in good order when it runs."""
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """For good, with its data; what a test leaves out, the lifeline does at the end of the run."""
+        self.kill()
+        if self._epmd is not None:
+            detach(self._lifeline, self._epmd.pid)
+            self._epmd.kill()
+            self._epmd.wait(timeout=30)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def pause(self) -> None:
+        """A silent peer: connections stay open, and nothing answers."""
+        os.killpg(self._running.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self._running.pid, signal.SIGCONT)
+
+    def ctl(self, *arguments: str) -> str:
+        """The output of one rabbitmqctl command, such as ctl("set_vm_memory_high_watermark", "0.0001")."""
+        command = [_program("rabbitmqctl"), *arguments]
+        return subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True).stdout
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._server is not None, "the node does not run"
+        return self._server
+
+    def _answers(self) -> bool:
+        assert self._running.poll() is None, f"rabbitmq-server ended at once\n{self._last_words()}"
+        self.broker.api("GET", f"health/checks/port-listener/{self._amqp_port}")
+        return True
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._server is None:
+            return
+        detach(self._lifeline, self._server.pid)
+        # The group: the beam, and what it started.
+        os.killpg(self._server.pid, how)
+        try:
+            self._server.wait(timeout=30)
+        finally:
+            self._server = None
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self._home / "output").open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                env=self._environment(),
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        attach(self._lifeline, process.pid)
+        return process
+
+    def _last_words(self) -> str:
+        logs = [self._home / "output", *(self._home / "log").glob("*.log")]
+        return "\n".join(log.read_text(errors="replace")[-2000:] for log in logs)
+
+    def _write_files(self, http_port: int, config: str) -> None:
+        (self._home / "rabbitmq.conf").write_text(
+            f"""
+            management.tcp.ip = 127.0.0.1
+            management.tcp.port = {http_port}
+            # Statistics for tests, which do not like to wait for the usual 5 seconds.
+            collect_statistics_interval = 500
+            disk_free_limit.absolute = 50MB
+            log.file.level = info
+            """.replace("            ", "")
+            + config
+        )
+        (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self._home / "no-environment").touch()
+        cookie = self._home / ".erlang.cookie"
+        cookie.write_text(f"{random.getrandbits(128):x}")
+        cookie.chmod(0o400)
+
+    def _environment(self) -> dict[str, str]:
+        home = str(self._home)
+        return {
+            "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": home,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the server, instead of waiting for it
+            "RABBITMQ_CONF_ENV_FILE": f"{home}/no-environment",
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/enabled_plugins",
+            "RABBITMQ_FEATURE_FLAGS_FILE": f"{home}/feature_flags",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{home}/generated",
+            "RABBITMQ_LOG_BASE": f"{home}/log",
+            "RABBITMQ_MNESIA_BASE": f"{home}/data",
+            "RABBITMQ_NODENAME": "test@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._amqp_port),
+            "RABBITMQ_PID_FILE": f"{home}/pid",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 500"
+            ),
+        }
+
+
+def installed() -> bool:
+    return (SCRIPTS / "rabbitmq-server").exists()
+
+
+def free_ports(count: int) -> list[int]:
+    """From below the range that the kernel takes the ports of outgoing connections from: they stay free."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+def _program(name: str) -> str:
+    script = SCRIPTS / name
+    path = str(script) if script.exists() else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert path, f"{name} is not installed: apt-get install rabbitmq-server, or set EVENTBUS_TEST_AMQP_URL"
+    return path
