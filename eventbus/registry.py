@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,7 +46,13 @@ class Registry:
             if isinstance(value, type) and issubclass(value, Event):
                 self.add(value)
 
-    def __iter__(self) -> Iterable[type[Event]]:
+    def learn(self, other: Registry) -> None:
+        """Add what the other knows and this one does not; where both have a class, this one keeps its own."""
+        for event in other:
+            if parse_version(event.__event_version__) not in self._versions.get(event.__event_type__, {}):
+                self.add(event)
+
+    def __iter__(self) -> Iterator[type[Event]]:
         return iter([event for versions in self._versions.values() for event in versions.values()])
 
     def types(self) -> list[str]:

@@ -1,0 +1,50 @@
+"""eventbus: publish domain events on RabbitMQ, subscribe to them elsewhere, lose none.
+
+The way of an event, and the file of each stop:
+
+1. event — a past-tense fact: `event.py`
+2. envelope — with its id, time, version and causes: `envelope.py`, `publisher.py`
+3. message — bytes, routing key, headers, within limits: `codec.py`
+4. exchange — the broker has it, confirmed: `Transport.send` in `rabbitmq/` or `embedded/`
+5. queue — one durable queue for each subscription: `subscription.py`, `service.py`
+6. delivery — one hand-over of one message: `Transport.consume`, `subscriber.py`
+7. pipeline — decode, upcast, middleware, handler, outcome: `pipeline.py`, `retry.py`
+8. settled — ack, or a confirmed copy to delay or dead letters: `Consumption.settle`
+"""
+
+from __future__ import annotations
+
+from eventbus.bus import Bus
+from eventbus.context import Context
+from eventbus.dependency import Depends
+from eventbus.envelope import Envelope
+from eventbus.errors import EventBusError, Reject, RetryLater
+from eventbus.event import Event, upcast
+from eventbus.publisher import Receipt
+from eventbus.retry import RetryPolicy
+from eventbus.service import Service
+from eventbus.subscription import Batch, Subscription, subscribe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # events
+    "Event",
+    "Envelope",
+    "upcast",
+    # the bus
+    "Bus",
+    "Receipt",
+    # subscribing
+    "subscribe",
+    "Subscription",
+    "Service",
+    "Batch",
+    "Context",
+    "Depends",
+    # when it goes wrong
+    "RetryPolicy",
+    "RetryLater",
+    "Reject",
+    "EventBusError",
+]

@@ -1,0 +1,214 @@
+"""The bus: the only file where adapters meet features."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+
+from eventbus.clock import Clock, SystemClock
+from eventbus.codec import Codec, Limits
+from eventbus.envelope import Envelope
+from eventbus.errors import ConfigurationError, EventBusError
+from eventbus.event import Event
+from eventbus.options import PublishOptions
+from eventbus.publisher import Publisher, Receipt
+from eventbus.registry import Registry
+from eventbus.service import Service
+from eventbus.settings import Settings
+from eventbus.transport import Topology, Transport
+from eventbus.worker import Worker
+
+
+class Bus:
+    """A connection to one broker, for one source of events.
+
+        async with Bus("amqp://guest:guest@localhost/", source="order") as bus:
+            await bus.publish(OrderCreated(order_id=12345, user_id=789, total=Decimal("99.99")))
+
+    `url`: see `Settings.url`. `source`: the publishing service, in every envelope. `namespace`: prefix of the
+    exchange and of all internal names. `declare=False`: exchanges and queues are made by a deploy step, not
+    here. `settings`: instead of what the environment says.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        source: str,
+        store: str | None = None,
+        namespace: str | None = None,
+        declare: bool = True,
+        on_unavailable: Literal["raise"] = "raise",
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        _refuse_what_is_missing(store, on_unavailable)
+        self.settings = settings or Settings.from_environment(url=url, namespace=namespace)
+        self.source = source
+        self.clock = clock or SystemClock()
+        self.registry = Registry(closed=bool(self.settings.schemas))
+        """The event classes by which events are published by name."""
+        self.transport = connect(
+            url or self.settings.url, namespace or self.settings.namespace, self.settings, self.clock
+        )
+        self._declare = declare
+        self._codec = Codec(Limits(body=self.settings.max_body_bytes))
+        self._publisher = Publisher(
+            self.transport,
+            source=source,
+            codec=self._codec,
+            registry=self.registry,
+            clock=self.clock,
+            timeout=self.settings.publish_timeout,
+        )
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        """Connect, and declare the exchange and the history. Raises `BrokerUnreachable` within `connect_timeout`."""
+        for name in self.settings.schemas:
+            self.registry.collect(vars(importlib.import_module(name)))
+        await self.transport.open()
+        try:
+            if self._declare:
+                await self.transport.apply(Topology())
+        except BaseException:
+            await self.transport.close()
+            raise
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        await self.transport.close()
+
+    async def publish(
+        self,
+        event: Event | Envelope[Any] | str,
+        data: dict[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> Receipt:
+        """Publish one event; returns when the broker has it, in every queue bound at that moment.
+
+        `event` is an `Event`, an `Envelope` that is sent as it is, or an event type with its `data`. Raises
+        `InvalidEvent` before a byte is sent, or `SendFailed` within `timeout`, whose `sent` says what is known.
+        """
+        self._must_be_open()
+        return await self._publisher.publish(event, data, **options)
+
+    async def publish_many(
+        self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
+    ) -> list[Receipt]:
+        """Publish events in this order, their confirms pipelined. All are checked before the first is sent."""
+        self._must_be_open()
+        return await self._publisher.publish_many(events, **options)
+
+    @asynccontextmanager
+    async def running(self, *services: Service) -> AsyncIterator[Worker]:
+        """Run services beside other work in this process; drains them at the end of the block."""
+        worker = await self.start(*services)
+        try:
+            yield worker
+        finally:
+            await worker.stop()
+
+    async def start(self, *services: Service) -> Worker:
+        """Declare the services' queues and run their subscriptions; returns when all of them are consuming."""
+        self._must_be_open()
+        for service in services:
+            self.registry.learn(service.events())
+        if self._declare:
+            await self.transport.apply(topology(services))
+        worker = Worker(
+            services,
+            self.transport,
+            self._publisher,
+            codec=self._codec,
+            known=self.registry,
+            grace=self.settings.shutdown_grace,
+        )
+        try:
+            await worker.start()
+        except BaseException:
+            await worker.stop()
+            raise
+        return worker
+
+    async def serve(self, *services: Service) -> None:
+        """Run services until SIGTERM or SIGINT, then drain them."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop.set)
+        try:
+            starting = asyncio.ensure_future(self.start(*services))
+            stopping = asyncio.ensure_future(stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting})
+                return
+            worker = starting.result()
+            await stopping
+            await worker.stop()
+        finally:
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+
+    def _must_be_open(self) -> None:
+        if not self._is_open:
+            raise EventBusError("the bus is not open: use it inside `async with Bus(…) as bus:`")
+
+
+def topology(services: Iterable[Service]) -> Topology:
+    """The queues of several services together."""
+    return Topology(tuple(queue for service in services for queue in service.topology.queues))
+
+
+def connect(url: str, namespace: str, settings: Settings, clock: Clock) -> Transport:
+    """The transport that a URL asks for, not opened yet; its driver is imported here and not before."""
+    scheme = url.partition(":")[0].lower()
+    if scheme in ("amqp", "amqps"):
+        from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
+
+        return RabbitMQTransport(
+            url,
+            RabbitMQOptions(
+                namespace=namespace,
+                connect_timeout=settings.connect_timeout,
+                log_max_age_days=settings.log_max_age_days,
+                log_max_bytes=settings.log_max_bytes,
+                management_url=settings.management_url,
+            ),
+            clock,
+        )
+    if scheme == "sqlite":
+        from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, path_of
+
+        return EmbeddedTransport(
+            path_of(url),
+            EmbeddedOptions(
+                namespace=namespace,
+                synchronous=settings.synchronous,
+                log_max_age_days=settings.log_max_age_days,
+                log_max_bytes=settings.log_max_bytes,
+            ),
+            clock,
+        )
+    raise ConfigurationError(
+        f"the URL begins with {scheme!r}: use amqp://user:password@host/vhost, sqlite:///events.db "
+        "or sqlite://:memory:"
+    )
+
+
+def _refuse_what_is_missing(store: str | None, on_unavailable: object) -> None:
+    if store is not None:
+        raise ConfigurationError("store=…: this version keeps no store yet; leave it out.")
+    if on_unavailable != "raise":
+        raise ConfigurationError('on_unavailable=…: this version only knows "raise", the default.')

@@ -1,0 +1,71 @@
+"""Runs one handler: fills its parameters, calls it, and takes the events that it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from eventbus.context import Context
+from eventbus.dependency import Lifetime, Needs
+from eventbus.envelope import Envelope
+from eventbus.errors import Unreadable
+from eventbus.event import Event
+from eventbus.outcome import Reason
+from eventbus.registry import Registry
+from eventbus.service import Member
+
+
+class Handler:
+    """One subscription's function, ready to run."""
+
+    def __init__(self, member: Member, registry: Registry, lifetime: Lifetime, threads: Executor) -> None:
+        self._parameter = member.signature.event
+        self._plan = member.signature.plan
+        self._batched = member.subscription.batch is not None
+        self._function = member.subscription.function
+        self._is_async = is_async(self._function)
+        self._registry = registry
+        self._lifetime = lifetime
+        self._threads = threads
+
+    def read(self, envelope: Envelope[dict[str, Any]]) -> Envelope[Any]:
+        """The envelope with the data as this handler wants it; raises `Unreadable`."""
+        if self._parameter.as_dict:
+            return envelope
+        classes = self._parameter.classes
+        if classes and envelope.event_type not in classes:
+            wanted = ", ".join(sorted(classes))
+            raise Unreadable(Reason.UNKNOWN_TYPE, f"{envelope.event_type} is none of what the handler takes: {wanted}")
+        return self._registry.upcast(envelope, classes.get(envelope.event_type))
+
+    async def run(self, context: Context) -> None:
+        """Call the function; what it returns joins `context.outgoing`."""
+        events = [each if self._parameter.enveloped else each.data for each in context.envelopes]
+        async with Needs(self._lifetime, context) as needs:
+            keywords = await needs.fill(self._plan)
+            result = await self._call(events if self._batched else events[0], keywords)
+        self._take(result, context)
+
+    async def _call(self, event: object, keywords: dict[str, Any]) -> object:
+        if self._is_async:
+            return await self._function(event, **keywords)
+        call = functools.partial(contextvars.copy_context().run, self._function, event, **keywords)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    @staticmethod
+    def _take(result: object, context: Context) -> None:
+        returned: Sequence[object] = result if isinstance(result, (list, tuple)) else [result]
+        for each in returned:
+            if isinstance(each, (Event, Envelope)):
+                context.returned(each)
+            elif each is not None:
+                context.log.warning("handler.odd_return", returned=type(each).__qualname__)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))

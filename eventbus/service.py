@@ -1,0 +1,93 @@
+"""A service: a name and its subscriptions, deployed together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from eventbus.errors import ConfigurationError, InvalidSubscription
+from eventbus.event import Event
+from eventbus.registry import Registry
+from eventbus.signature import Signature, read_signature
+from eventbus.subscription import NAME, AnySubscription, Subscription
+from eventbus.topic import MAX_TYPE_BYTES
+from eventbus.transport import QueueSpec, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One subscription as part of its service: its queue, and its handler's signature, compiled."""
+
+    service: str
+    subscription: AnySubscription
+    signature: Signature
+
+    @property
+    def queue(self) -> str:
+        """`<service>.<handler>`: the queue, and the name by which operators know the subscription."""
+        return f"{self.service}.{self.subscription.name}"
+
+
+class Service:
+    """`Service("payment", [charge_order, audit])`: each subscription with a queue of its own.
+
+    Raises `InvalidSubscription` for a handler whose signature cannot work, before anything is connected.
+    """
+
+    def __init__(self, name: str, subscriptions: Iterable[Subscription[..., Any]]) -> None:
+        if NAME.fullmatch(name) is None:
+            raise ConfigurationError(f"service {name!r}: use letters, digits, '_' and '-', and begin with a letter.")
+        self.name = name
+        self.members = tuple(self._member(subscription) for subscription in subscriptions)
+        self._check_names()
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r}, [{', '.join(m.subscription.name for m in self.members)}])"
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.members)
+
+    @property
+    def topology(self) -> Topology:
+        return Topology(tuple(QueueSpec(m.queue, m.subscription.patterns) for m in self.members))
+
+    def events(self) -> Registry:
+        """The event classes that this service can see: its topics', its annotations', and their modules'."""
+        seen = Registry()
+        for member in self.members:
+            for event in self._named(member):
+                seen.add(event)
+                seen.collect(vars(sys.modules[event.__module__]))
+            seen.collect(member.subscription.function.__globals__)
+        return seen
+
+    def _member(self, subscription: object) -> Member:
+        if not isinstance(subscription, Subscription):
+            raise ConfigurationError(
+                f"service {self.name!r}: {subscription!r} is no subscription. "
+                "Decorate the function with @subscribe(…) and list it here."
+            )
+        queue = f"{self.name}.{subscription.name}"
+        if len(queue) > MAX_TYPE_BYTES:
+            raise InvalidSubscription(
+                queue, f"its queue's name has {len(queue)} bytes, {MAX_TYPE_BYTES} are allowed", "Shorten name=…"
+            )
+        signature = read_signature(
+            queue, subscription.function, subscription.topics, batched=subscription.batch is not None
+        )
+        return Member(self.name, subscription, signature)
+
+    def _check_names(self) -> None:
+        names = [member.subscription.name for member in self.members]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidSubscription(
+                    f"{self.name}.{name}", "two subscriptions have this name", "Give one of them name=…"
+                )
+
+    @staticmethod
+    def _named(member: Member) -> list[type[Event]]:
+        topics = [topic for topic in member.subscription.topics if isinstance(topic, type)]
+        return [*topics, *member.signature.event.classes.values()]

@@ -1,0 +1,189 @@
+"""Reads a handler's signature once, when its service is assembled, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from eventbus.context import Context
+from eventbus.dependency import Depends, Plan, Recipe
+from eventbus.envelope import Envelope
+from eventbus.errors import InvalidSubscription
+from eventbus.event import Event
+from eventbus.topic import matches
+
+RIGHT_FORM: Final = (
+    "Write it as `async def handler(event: OrderCreated, context: Context, "
+    "gateway: Annotated[Gateway, Depends(open_gateway)])`; only the event is required, "
+    "and it may also be Envelope[OrderCreated], Event, dict or unannotated"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventParameter:
+    """How the handler wants its event."""
+
+    as_dict: bool
+    classes: Mapping[str, type[Event]] = field(default_factory=dict[str, type[Event]])
+    """By event type; empty with `as_dict`, or when any registered class will do."""
+    enveloped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    event: EventParameter
+    plan: Plan
+
+
+def read_signature(
+    subscription: str, function: Callable[..., Any], topics: Sequence[str | type[Event]], *, batched: bool
+) -> Signature:
+    """The compiled signature; raises `InvalidSubscription` with the right form."""
+    return _Reader(subscription, function, topics, batched=batched).read()
+
+
+class _Reader:
+    def __init__(
+        self, subscription: str, function: Callable[..., Any], topics: Sequence[str | type[Event]], *, batched: bool
+    ) -> None:
+        self._subscription = subscription
+        self._function = function
+        self._topics = topics
+        self._batched = batched
+
+    def read(self) -> Signature:
+        parameters = list(inspect.signature(self._function).parameters.values())
+        if not parameters or parameters[0].kind not in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            raise self._wrong("its first parameter must take the event")
+        hints = self._hints(self._function)
+        event = self._event(parameters[0].name, hints.get(parameters[0].name, inspect.Parameter.empty))
+        return Signature(event, self._plan(parameters[1:], hints, within=()))
+
+    # --- the event ------------------------------------------------------------------------------------------
+
+    def _event(self, name: str, hint: object) -> EventParameter:
+        if self._batched:
+            hint = self._item(name, hint)
+        if get_origin(hint) is Annotated:
+            hint = get_args(hint)[0]
+        if isinstance(hint, type) and issubclass(hint, Envelope):
+            (inner,) = hint.__pydantic_generic_metadata__["args"] or (dict,)
+            return self._data(name, inner, enveloped=True)
+        return self._data(name, hint, enveloped=False)
+
+    def _item(self, name: str, hint: object) -> object:
+        """What the list of a batch handler holds."""
+        if hint is inspect.Parameter.empty or hint is list:
+            return inspect.Parameter.empty
+        if get_origin(hint) in (list, Sequence):
+            return get_args(hint)[0]
+        raise self._wrong(f"with batch=… {name!r} must be a list, such as list[EmailRequested]")
+
+    def _data(self, name: str, hint: object, *, enveloped: bool) -> EventParameter:
+        if hint is inspect.Parameter.empty:
+            classes = [topic for topic in self._topics if isinstance(topic, type)]
+            if classes and len(classes) == len(self._topics):
+                return self._of(name, classes, enveloped=enveloped)
+            return EventParameter(as_dict=True, enveloped=enveloped)
+        if hint is Event:
+            named = [topic for topic in self._topics if isinstance(topic, type)]
+            return EventParameter(
+                as_dict=False, classes={c.__event_type__: c for c in named}, enveloped=enveloped
+            )
+        if hint is Any or hint in (dict, Mapping) or get_origin(hint) in (dict, Mapping):
+            return EventParameter(as_dict=True, enveloped=enveloped)
+        members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        if members and all(isinstance(member, type) and issubclass(member, Event) for member in members):
+            return self._of(name, members, enveloped=enveloped)
+        raise self._wrong(f"{name!r} is annotated {_shown(hint)}, which is no event")
+
+    def _of(self, name: str, members: Sequence[Any], *, enveloped: bool) -> EventParameter:
+        classes: dict[str, type[Event]] = {member.__event_type__: member for member in members}
+        if "" in classes:
+            raise self._wrong(f"{classes[''].__qualname__} has no event type: class X(Event, type=\"order.created\")")
+        patterns = [topic if isinstance(topic, str) else topic.__event_type__ for topic in self._topics]
+        for event_type in classes:
+            if not any(matches(pattern, event_type) for pattern in patterns):
+                raise self._wrong(f"{name!r} takes {event_type}, which {', '.join(patterns)} never brings")
+        for pattern in patterns:
+            if pattern not in classes:
+                raise self._wrong(
+                    f"{pattern!r} brings more than {', '.join(sorted(classes))}; annotate {name!r} as Event or dict"
+                )
+        return EventParameter(as_dict=False, classes=classes, enveloped=enveloped)
+
+    # --- everything else --------------------------------------------------------------------------------------
+
+    def _plan(
+        self, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any], within: tuple[Callable[..., Any], ...]
+    ) -> Plan:
+        contexts: list[str] = []
+        depends: dict[str, Recipe] = {}
+        for parameter in parameters:
+            hint = hints.get(parameter.name, inspect.Parameter.empty)
+            if hint is Context or (hint is inspect.Parameter.empty and parameter.name == "context"):
+                contexts.append(parameter.name)
+            elif (found := _depends(hint)) is not None:
+                depends[parameter.name] = self._recipe(found, within)
+            elif parameter.default is inspect.Parameter.empty and parameter.kind not in (
+                inspect.Parameter.VAR_POSITIONAL,
+                inspect.Parameter.VAR_KEYWORD,
+            ):
+                raise self._wrong(f"nothing fills the parameter {parameter.name!r}")
+            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+                raise self._wrong(f"the parameter {parameter.name!r} cannot be given by name")
+        return Plan(tuple(contexts), depends)
+
+    def _recipe(self, depends: Depends, within: tuple[Callable[..., Any], ...]) -> Recipe:
+        factory = depends.factory
+        if factory in within:
+            raise self._wrong(f"{_named(factory)} depends on itself")
+        plan = self._plan(
+            list(inspect.signature(factory).parameters.values()), self._hints(factory), (*within, factory)
+        )
+        if depends.scope == "service" and (
+            plan.contexts or any(r.depends.scope == "delivery" for r in plan.depends.values())
+        ):
+            raise self._wrong(
+                f"{_named(factory)} is made once for the service and cannot take what belongs to one delivery; "
+                f'use Depends({_named(factory)}, scope="delivery")'
+            )
+        return Recipe(depends, plan)
+
+    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Its annotations, evaluated; classes named as topics are known even when they are local ones."""
+        target = function if inspect.isfunction(function) else getattr(function, "__init__", function)
+        local = {topic.__name__: topic for topic in self._topics if isinstance(topic, type)}
+        if inspect.isfunction(target) and target.__closure__:
+            local |= dict(inspect.getclosurevars(target).nonlocals)
+        annotations = {name: hint for name, hint in target.__annotations__.items() if name != "return"}
+        shell = types.FunctionType((lambda: None).__code__, getattr(target, "__globals__", {}))
+        shell.__annotations__ = annotations
+        try:
+            return typing.get_type_hints(shell, localns=local, include_extras=True)
+        except NameError as error:
+            raise self._wrong(f"an annotation of {_named(function)} cannot be read: {error}") from None
+
+    def _wrong(self, problem: str) -> InvalidSubscription:
+        return InvalidSubscription(self._subscription, problem, RIGHT_FORM)
+
+
+def _depends(hint: object) -> Depends | None:
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, Depends)), None)
+
+
+def _named(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
+def _shown(hint: object) -> str:
+    return hint.__qualname__ if isinstance(hint, type) else str(hint)

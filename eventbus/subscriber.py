@@ -1,0 +1,168 @@
+"""Runs one subscription: takes deliveries, handles them side by side, and settles their outcomes together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from eventbus.errors import describe
+from eventbus.logs import get_logger
+from eventbus.outcome import Ack
+from eventbus.pipeline import Pipeline, Settled
+from eventbus.service import Member
+from eventbus.transport import Consumption, Delivery, Transport
+
+PAUSE_AFTER_TROUBLE: Final = 1.0
+"""Seconds before a subscription whose consuming failed begins anew."""
+
+
+class Subscriber:
+    """One subscription in one process. Its trouble is its own: it logs, pauses and begins anew."""
+
+    def __init__(self, member: Member, pipeline: Pipeline, transport: Transport) -> None:
+        self.member = member
+        self.ready = asyncio.Event()
+        """Set while the broker hands over to it."""
+        self._pipeline = pipeline
+        self._transport = transport
+        self._stopping = asyncio.Event()
+        self._consumption: Consumption | None = None
+        self._log = get_logger("eventbus.subscriber").bind(service=member.service, subscription=member.queue)
+
+    async def run(self) -> None:
+        """Consume until `stop`; returns when every handler that had begun has ended and is settled."""
+        while not self._stopping.is_set():
+            try:
+                await self._consume()
+            except Exception as error:  # one subscription's trouble never stops the others
+                self._log.exception("subscription.failed", error=describe(error))
+                await self._pause()
+            finally:
+                self.ready.clear()
+
+    async def stop(self) -> None:
+        """Take no more deliveries; what waits unhandled goes back to the queue."""
+        self._stopping.set()
+        if self._consumption is not None:
+            await self._consumption.stop()
+
+    async def _consume(self) -> None:
+        subscription = self.member.subscription
+        async with AsyncExitStack() as stack:
+            consumption = await stack.enter_async_context(
+                self._transport.consume(self.member.queue, prefetch=subscription.prefetch)
+            )
+            self._consumption = consumption
+            settling = Settling(consumption)
+            intake = Intake(size=batch.size, within=batch.within) if (batch := subscription.batch) else Intake()
+            if self._stopping.is_set():
+                return
+            self.ready.set()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(subscription.concurrency):
+                    group.create_task(self._work(intake, settling))
+                async for deliveries in consumption:
+                    intake.put(deliveries)
+                intake.close()
+            await settling.finished()
+
+    async def _work(self, intake: Intake, settling: Settling) -> None:
+        while deliveries := await intake.take():
+            settling.add(await self._pipeline.process(deliveries))
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(PAUSE_AFTER_TROUBLE):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+class Intake:
+    """Deliveries on their way to the handlers, given out in helpings of at most `size`.
+
+    A helping is complete when it is full, or `within` seconds after its first delivery came.
+    """
+
+    def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
+        self._size = size
+        self._within = within
+        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._turn = asyncio.Lock()
+        self._closed = False
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._waiting.put_nowait(delivery)
+
+    def close(self) -> None:
+        """Whoever takes gets nothing any more; what waits is dropped, and comes back to the queue."""
+        self._closed = True
+        self._waiting.put_nowait(None)
+
+    async def take(self) -> list[Delivery]:
+        """The next helping; empty when closed."""
+        if self._size == 1:
+            first = await self._next()
+            return [first] if first is not None else []
+        async with self._turn:  # one worker fills one helping at a time, so that they get full
+            first = await self._next()
+            return await self._fill([first]) if first is not None else []
+
+    async def _fill(self, helping: list[Delivery]) -> list[Delivery]:
+        try:
+            async with asyncio.timeout(self._within):
+                while len(helping) < self._size:
+                    if (delivery := await self._next()) is None:
+                        return []
+                    helping.append(delivery)
+        except TimeoutError:
+            pass
+        return helping
+
+    async def _next(self) -> Delivery | None:
+        delivery = await self._waiting.get()
+        if not self._closed:
+            return delivery
+        self._waiting.put_nowait(None)  # for the next worker that asks
+        return None
+
+
+class Settling:
+    """Collects outcomes and settles those of one loop turn together; acks never wait for copies."""
+
+    def __init__(self, consumption: Consumption) -> None:
+        self._consumption = consumption
+        self._acks: list[Settled] = []
+        self._others: list[Settled] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    def add(self, outcomes: Sequence[Settled]) -> None:
+        for settled in outcomes:
+            (self._acks if isinstance(settled[1], Ack) else self._others).append(settled)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    async def finished(self) -> None:
+        """Return when everything added so far is settled."""
+        self._flush()
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        for outcomes in (self._acks, self._others):
+            if outcomes:
+                task = asyncio.get_running_loop().create_task(self._consumption.settle(list(outcomes)))
+                self._running.add(task)
+                task.add_done_callback(self._settled)
+                outcomes.clear()
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            get_logger("eventbus.subscriber").error("settle.failed", error=describe(error))

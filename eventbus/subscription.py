@@ -1,0 +1,134 @@
+"""`@subscribe`: marks a function as the handler of some events, and changes nothing about it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
+
+from eventbus.errors import ConfigurationError, InvalidSubscription
+from eventbus.event import Event
+from eventbus.retry import RetryPolicy
+from eventbus.topic import check_pattern
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OnReplay = Literal["run", "skip"]
+Start = Literal["new", "beginning"] | datetime
+
+NAME: Final = re.compile(r"[a-z_][a-z0-9_-]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Handle up to `size` events in one call, or what has come `within` seconds of the first."""
+
+    size: int = 100
+    within: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or not self.within >= 0:
+            raise ConfigurationError(f"{self}: size must be 1 or more, within 0 s or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription(Generic[P, R]):
+    """A handler, the topics it wants, and how it is to be run. Calling it calls the function, as in a unit test."""
+
+    function: Callable[P, R]
+    topics: tuple[str | type[Event], ...]
+    name: str
+    retry: RetryPolicy
+    timeout: float
+    concurrency: int
+    prefetch: int
+    batch: Batch | None
+    start: Start
+    on_replay: OnReplay
+    deduplicate: bool
+
+    def __post_init__(self) -> None:
+        for name in functools.WRAPPER_ASSIGNMENTS:
+            if hasattr(self.function, name):
+                object.__setattr__(self, name, getattr(self.function, name))
+        object.__setattr__(self, "__wrapped__", self.function)
+        self._check()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The binding patterns, each once."""
+        named = (topic if isinstance(topic, str) else topic.__event_type__ for topic in self.topics)
+        return tuple(dict.fromkeys(named))
+
+    def _check(self) -> None:
+        if not self.topics:
+            raise self._wrong("it names no event", 'Write @subscribe(OrderCreated) or @subscribe("order.*")')
+        for topic in self.topics:
+            if isinstance(topic, str):
+                check_pattern(topic)
+            elif not topic.__event_type__:
+                raise self._wrong(
+                    f"{topic.__qualname__} has no event type", 'Declare it as class X(Event, type="order.created")'
+                )
+        if NAME.fullmatch(self.name) is None:
+            raise self._wrong("its name is part of a queue's name", "Use letters, digits, '_' and '-'")
+        if not self.timeout > 0 or self.concurrency < 1 or self.prefetch < 1:
+            raise self._wrong(
+                "timeout (seconds), concurrency and prefetch must be above 0", "Leave them out for the defaults"
+            )
+        if self.start != "new":
+            raise self._wrong(
+                "it is to start in the past, which this version cannot do yet", 'Use start="new", the default'
+            )
+
+    def _wrong(self, problem: str, remedy: str) -> InvalidSubscription:
+        return InvalidSubscription(self.name, problem, remedy)
+
+
+def subscribe(
+    *topics: str | type[Event],
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float = 30.0,
+    concurrency: int = 20,
+    prefetch: int | None = None,
+    batch: Batch | None = None,
+    start: Start = "new",
+    on_replay: OnReplay = "run",
+    deduplicate: bool = True,
+) -> Callable[[Callable[P, R]], Subscription[P, R]]:
+    """Mark a function as the handler of `topics`: event classes, event types, or patterns (`order.*`, `order.#`).
+
+    `name` (default: the function's) makes the queue `<service>.<name>`. `timeout` bounds one run, in seconds.
+    `concurrency` events are handled side by side in one process; `prefetch` (default: twice that, or two
+    batches) are handed over in advance. Errors go by `retry`. With `batch` the handler takes a list.
+    `on_replay="skip"`: events that come from a replay are passed over. `deduplicate`: an event id that this
+    subscription has handled is not handled again, as far as the bus's store remembers.
+    """
+
+    def mark(function: Callable[P, R]) -> Subscription[P, R]:
+        return Subscription(
+            function=function,
+            topics=topics,
+            name=name or function.__name__,
+            retry=retry or RetryPolicy(),
+            timeout=timeout,
+            concurrency=concurrency,
+            prefetch=prefetch or 2 * (concurrency if batch is None else batch.size),
+            batch=batch,
+            start=start,
+            on_replay=on_replay,
+            deduplicate=deduplicate,
+        )
+
+    return mark
+
+
+AnySubscription = Subscription[Any, Any]

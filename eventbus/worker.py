@@ -1,0 +1,122 @@
+"""Runs the subscriptions of services in one process, and drains them when asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from eventbus.codec import Codec
+from eventbus.dependency import Lifetime
+from eventbus.errors import describe
+from eventbus.handler import Handler, is_async
+from eventbus.logs import get_logger
+from eventbus.middleware import DEFAULT, MakeMiddleware
+from eventbus.pipeline import Pipeline
+from eventbus.publisher import Publisher
+from eventbus.registry import Registry
+from eventbus.service import Service
+from eventbus.subscriber import Subscriber
+from eventbus.transport import Transport
+
+
+class Worker:
+    """`start` returns when every subscription is consuming; `stop` when all that had begun has ended.
+
+    `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
+    to finish after `stop`; then they are cancelled, and their deliveries go back to their queues.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        transport: Transport,
+        publisher: Publisher,
+        *,
+        codec: Codec,
+        known: Registry,
+        grace: float,
+        middleware: Sequence[MakeMiddleware] = DEFAULT,
+    ) -> None:
+        self._services = services
+        self._transport = transport
+        self._publisher = publisher
+        self._codec = codec
+        self._known = known
+        self._grace = grace
+        self._middleware = middleware
+        self._lifetimes: list[Lifetime] = []
+        self._threads = ThreadPoolExecutor(self._thread_count(), thread_name_prefix="eventbus-handler")
+        self._subscribers: list[Subscriber] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = get_logger("eventbus.worker")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the broker hands over to every subscription."""
+        return bool(self._subscribers) and all(each.ready.is_set() for each in self._subscribers)
+
+    async def start(self) -> None:
+        began = time.perf_counter()
+        for service in self._services:
+            self._subscribers += self._assemble(service)
+        for subscriber in self._subscribers:
+            self._tasks.add(asyncio.create_task(subscriber.run(), name=subscriber.member.queue))
+        await asyncio.gather(*(subscriber.ready.wait() for subscriber in self._subscribers))
+        self._log.info(
+            "worker.ready",
+            services=[service.name for service in self._services],
+            subscriptions=[each.member.queue for each in self._subscribers],
+            broker=self._transport.url,
+            seconds=round(time.perf_counter() - began, 3),
+        )
+
+    async def stop(self) -> None:
+        self._log.info("worker.draining", grace=self._grace)
+        await asyncio.gather(*(each.stop() for each in self._subscribers), return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._grace)
+            await self._cut_off(late)
+        for lifetime in reversed(self._lifetimes):
+            await self._clean_up(lifetime)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._log.info("worker.stopped")
+
+    def _assemble(self, service: Service) -> list[Subscriber]:
+        lifetime = Lifetime()
+        self._lifetimes.append(lifetime)
+        events = service.events()
+        events.learn(self._known)
+        return [
+            Subscriber(
+                member,
+                Pipeline(
+                    member,
+                    Handler(member, events, lifetime, self._threads),
+                    codec=self._codec,
+                    publisher=self._publisher,
+                    middleware=self._middleware,
+                ),
+                self._transport,
+            )
+            for member in service
+        ]
+
+    async def _cut_off(self, late: set[asyncio.Task[None]]) -> None:
+        for task in late:
+            self._log.warning("subscription.cut_off", subscription=task.get_name(), grace=self._grace)
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=self._grace)
+
+    async def _clean_up(self, lifetime: Lifetime) -> None:
+        try:
+            async with asyncio.timeout(self._grace):
+                await lifetime.close()
+        except Exception as error:  # one service's clean-up must not keep the others from theirs
+            self._log.exception("dependency.cleanup_failed", error=describe(error))
+
+    def _thread_count(self) -> int:
+        plain = [m.subscription for s in self._services for m in s if not is_async(m.subscription.function)]
+        return max(1, sum(subscription.concurrency for subscription in plain))
