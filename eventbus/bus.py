@@ -7,6 +7,7 @@ import importlib
 import signal
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
@@ -182,21 +183,20 @@ def connect(url: str, namespace: str, settings: Settings, clock: Clock) -> Trans
             RabbitMQOptions(
                 namespace=namespace,
                 connect_timeout=settings.connect_timeout,
-                log_max_age_days=settings.log_max_age_days,
+                log_max_age=timedelta(days=settings.log_max_age_days),
                 log_max_bytes=settings.log_max_bytes,
                 management_url=settings.management_url,
             ),
             clock,
         )
     if scheme == "sqlite":
-        from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, path_of
+        from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, path_from_url
 
         return EmbeddedTransport(
-            path_of(url),
+            path_from_url(url),
             EmbeddedOptions(
-                namespace=namespace,
                 synchronous=settings.synchronous,
-                log_max_age_days=settings.log_max_age_days,
+                log_max_age=timedelta(days=settings.log_max_age_days),
                 log_max_bytes=settings.log_max_bytes,
             ),
             clock,

@@ -36,8 +36,8 @@ class Settings(BaseModel):
     """How long the history is kept."""
     log_max_bytes: int = Field(5_000_000_000, gt=0)
     """How much of the history is kept."""
-    synchronous: Literal["FULL", "NORMAL", "OFF"] = "FULL"
-    """The embedded transport's PRAGMA: FULL survives a power cut, NORMAL only the death of the process."""
+    synchronous: Literal["full", "normal"] = "full"
+    """The embedded transport's PRAGMA: `full` survives a power cut, `normal` only the death of the process."""
     management_url: str | None = None
     """RabbitMQ's management API; default: port 15672 of the same host, with the same user."""
     log_format: Literal["console", "json"] = "console"

@@ -1,0 +1,48 @@
+"""The pytest plugin: the fixture `event_bus`, a TestBus that runs what `event_bus_services` says.
+
+    @pytest.fixture
+    def event_bus_services():
+        return [payment, email]
+
+    async def test_a_paid_order_is_confirmed_by_mail(event_bus):
+        await event_bus.publish(OrderCreated(order_id=1, user_id=2, total=Decimal("3.00")))
+        assert event_bus.published(EmailSent)
+
+It needs pytest-asyncio; without it only this fixture fails, with a message that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from eventbus.service import Service
+    from eventbus.testing.bus import TestBus
+
+try:
+    from pytest_asyncio import fixture as async_fixture
+except ImportError:
+
+    @pytest.fixture
+    def event_bus() -> None:
+        """Say what is missing."""
+        raise pytest.UsageError("the fixture event_bus needs pytest-asyncio: pip install pytest-asyncio")
+
+else:
+
+    @async_fixture
+    async def event_bus(event_bus_services: Sequence[Service]) -> AsyncIterator[TestBus]:
+        """A TestBus that runs the services of the fixture `event_bus_services`."""
+        from eventbus.testing.bus import TestBus  # not at start: pytest loads this file in every project
+
+        async with TestBus(*event_bus_services) as bus:
+            yield bus
+
+
+@pytest.fixture
+def event_bus_services() -> Sequence[Service]:
+    """Override it: the services that `event_bus` runs. None by default."""
+    return ()
