@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -15,17 +16,15 @@ from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One lifeline for the whole run; it is the controller's, because a worker may end before the others."""
-    if hasattr(config, "workerinput"):
-        config.stash[RUN_DIRECTORY] = Path(config.workerinput["run_directory"])
+    given: dict[str, str] | None = getattr(config, "workerinput", None)
+    if given is not None:
+        config.stash[RUN_DIRECTORY] = Path(given["run_directory"])
         return
     lifeline = Lifeline()
     config.add_cleanup(lifeline.cut)
@@ -44,7 +43,7 @@ class XdistNode(Protocol):
 
 @pytest.fixture(scope="session")
 def rabbitmq(pytestconfig: pytest.Config) -> Broker:
-    """The broker that all tests share: EVENTBUS_TEST_AMQP_URL, or else a node that the first of them starts."""
+    """The broker that all tests share: EVENTBUS_TEST_AMQP_URL, else a node that the first of them starts."""
     given = os.environ.get("EVENTBUS_TEST_AMQP_URL")
     if given:
         return Broker.at(given, os.environ.get("EVENTBUS_TEST_MANAGEMENT_URL"))
@@ -80,7 +79,7 @@ class StartNode(Protocol):
 
 @pytest.fixture
 def private_node(pytestconfig: pytest.Config) -> Iterator[StartNode]:
-    """Starts RabbitMQ nodes that this test may kill, freeze and start again; `config` is for rabbitmq.conf."""
+    """Starts RabbitMQ nodes that this test may kill, freeze, start again; `config` is for rabbitmq.conf."""
     nodes: list[RabbitNode] = []
 
     def start(*, config: str = "") -> RabbitNode:

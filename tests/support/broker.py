@@ -17,7 +17,7 @@ class Broker:
     port: int
     http_url: str
     user: str = "guest"
-    password: str = "guest"  # noqa: S105  what every fresh RabbitMQ has
+    password: str = "guest"
 
     @classmethod
     def at(cls, amqp_url: str, management_url: str | None = None) -> Broker:
@@ -46,8 +46,8 @@ class Broker:
     def delete_vhost(self, vhost: str) -> None:
         self.api("DELETE", f"vhosts/{quote(vhost, safe='')}")
 
-    def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  it is JSON
-        """The answer to one call, such as api("GET", "queues/my-vhost"); AssertionError when it is refused."""
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """The answer to one call, such as api("GET", "queues/my-vhost"); AssertionError if it is refused."""
         url = urlsplit(self.http_url)
         connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
         connection = connect(url.hostname or "localhost", url.port, timeout=30)

@@ -1,7 +1,7 @@
 """Waiting for what happens elsewhere: ask again until it is so, and say what was seen when it never is.
 
-    await eventually(lambda: len(handled) == 3)
-    queue = await eventually(find_queue, within=10)      # gives back the first true answer
+Written `await eventually(lambda: len(handled) == 3)`. The first true answer is given back:
+`queue = await eventually(find_queue, within=10)`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +34,7 @@ async def eventually(
             if inspect.isawaitable(answer):
                 answer = await asyncio.wait_for(answer, max(search.remaining, every))
             if search.found(answer):
-                return answer
+                return cast("Answer", answer)
         await asyncio.sleep(every)
 
 
@@ -68,7 +66,7 @@ class _Search:
     ) -> None:
         self._predicate = predicate
         self._within = within
-        self._not_yet = (AssertionError, TimeoutError, *(despite if isinstance(despite, tuple) else (despite,)))
+        self._despite = despite
         self._deadline = time.monotonic() + within
         self._tries = 0
         self._found = False
@@ -87,13 +85,16 @@ class _Search:
         self._tries += 1
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if self._found or (error is not None and not isinstance(error, self._not_yet)):
+        if self._found or (error is not None and not self._means_not_yet(error)):
             return False
         if error is not None:
             self._seen = f"{type(error).__name__}: {error}"
         if self.remaining <= 0:
             raise AssertionError(self._report()) from error
         return True
+
+    def _means_not_yet(self, error: BaseException) -> bool:
+        return isinstance(error, (AssertionError, TimeoutError, self._despite))
 
     def _report(self) -> str:
         return (

@@ -29,7 +29,7 @@ class Lifeline:
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, str(self.directory)],
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt at the terminal ends the tests, not what cleans up after them
+            start_new_session=True,  # an interrupt at the terminal is for the tests, not for this
         )
 
     def cut(self) -> None:

@@ -81,7 +81,7 @@ class RabbitNode:
     def ctl(self, *arguments: str) -> str:
         """The output of one rabbitmqctl command, such as ctl("set_vm_memory_high_watermark", "0.0001")."""
         command = [_program("rabbitmqctl"), *arguments]
-        return subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True).stdout
+        return subprocess.check_output(command, env=self._environment(), text=True)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -167,10 +167,6 @@ class RabbitNode:
         }
 
 
-def installed() -> bool:
-    return (SCRIPTS / "rabbitmq-server").exists()
-
-
 def free_ports(count: int) -> list[int]:
     """From below the range that the kernel takes the ports of outgoing connections from: they stay free."""
     ports: list[int] = []
@@ -188,6 +184,6 @@ def free_ports(count: int) -> list[int]:
 
 def _program(name: str) -> str:
     script = SCRIPTS / name
-    path = str(script) if script.exists() else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    path = str(script) if script.exists() else shutil.which(name)
     assert path, f"{name} is not installed: apt-get install rabbitmq-server, or set EVENTBUS_TEST_AMQP_URL"
     return path
