@@ -1,0 +1,67 @@
+"""`python -m bench [case …]`: see `script/bench --help`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from rich.console import Console
+
+from bench import embedded, memory, rabbitmq, startup
+from tests.support.lifeline import Lifeline
+from tests.support.rabbitmq_node import RabbitNode
+
+CASES = ("startup", "embedded", "rabbitmq", "memory")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="script/bench", description="What eventbus costs, as ratios of one run.")
+    parser.add_argument("cases", nargs="*", help=f"some of {', '.join(CASES)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (default 5)")
+    parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")
+    arguments = parser.parse_args()
+    cases = arguments.cases or list(CASES)
+    if unknown := set(cases) - set(CASES):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    with broker(arguments.url, needed=bool({"rabbitmq", "memory"} & set(cases))) as url:
+        asyncio.run(_run(cases, arguments.rounds, url))
+
+
+@contextmanager
+def broker(given: str | None, *, needed: bool) -> Iterator[str | None]:
+    """The URL given, or that of a private node which ends with the run."""
+    if given or not needed:
+        yield given
+        return
+    lifeline = Lifeline()
+    try:
+        node = RabbitNode(lifeline.directory)
+        node.start()
+        yield node.amqp_url()
+    finally:
+        lifeline.cut()
+
+
+async def _run(cases: list[str], rounds: int, url: str | None) -> None:
+    console = Console(width=100)
+    console.print(
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"aio-pika {version('aio-pika')}, pydantic {version('pydantic')}, {platform.machine()}"
+    )
+    if "startup" in cases:
+        await startup.run(rounds, console)
+    if "embedded" in cases:
+        await embedded.run(rounds, console)
+    if "rabbitmq" in cases and url is not None:
+        await rabbitmq.run(url, rounds, console)
+    if "memory" in cases:
+        await memory.run(url, console)
+
+
+if __name__ == "__main__":
+    main()

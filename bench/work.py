@@ -1,0 +1,50 @@
+"""The event that every case moves, and a handler that does nothing but count."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from eventbus import Event, Service, Subscription, subscribe
+
+
+class OrderPlaced(Event, type="bench.order_placed", version="1.0"):
+    """About 300 bytes as a message."""
+
+    order_id: int
+    user_id: int
+    total: Decimal
+    note: str = "leave it with the neighbours, second door on the left"
+
+
+def orders(count: int) -> list[OrderPlaced]:
+    return [OrderPlaced(order_id=n, user_id=n % 97, total=Decimal("99.99")) for n in range(count)]
+
+
+class Counter:
+    """Counts what is handled; `wait_for` returns when that many have been."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._wanted = 0
+        self._enough = asyncio.Event()
+
+    def count(self) -> None:
+        self.seen += 1
+        if self.seen >= self._wanted:
+            self._enough.set()
+
+    async def wait_for(self, count: int, *, within: float = 120.0) -> None:
+        self._wanted = count
+        self._enough.clear()
+        if self.seen < count:
+            async with asyncio.timeout(within):
+                await self._enough.wait()
+
+
+def counting_service(counter: Counter, *, prefetch: int = 200) -> Service:
+    async def count(event: OrderPlaced) -> None:
+        counter.count()
+
+    counting: Subscription[..., object] = subscribe(OrderPlaced, prefetch=prefetch, concurrency=100)(count)
+    return Service("bench", [counting])
