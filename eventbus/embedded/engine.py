@@ -1,0 +1,136 @@
+"""The parts of an open transport, and how its rooms reach the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from eventbus.clock import Clock
+from eventbus.embedded.database import open_reader, open_writer
+from eventbus.embedded.due import Alarm
+from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.routing import Routes
+from eventbus.embedded.row import microseconds
+from eventbus.embedded.sending import next_due, promote
+from eventbus.embedded.session import Registered, Session
+from eventbus.embedded.transaction import Changes, Transaction, WriteFailed
+from eventbus.embedded.url import MEMORY, url_of
+from eventbus.embedded.watch import Watch
+from eventbus.embedded.writer import Writer
+from eventbus.errors import BrokerUnreachable
+from eventbus.logs import get_logger
+
+Answer = TypeVar("Answer")
+
+_PAUSE_AFTER_TROUBLE = 1.0
+
+
+class Engine:
+    """Made by `start` on the event loop that it belongs to; runs until `close`."""
+
+    def __init__(
+        self, path: str, options: EmbeddedOptions, clock: Clock, connection: sqlite3.Connection
+    ) -> None:
+        self.url = url_of(path)
+        self.options = options
+        self.clock = clock
+        self.routes = Routes()
+        self.session = Session(uuid.uuid4().hex, options, clock.now)
+        self.writer = Writer(connection, options)
+        self.closed = False
+        self._alarm = Alarm(clock, self._promote_soon)
+        is_file = path != MEMORY
+        self.watch = Watch(open_reader(path) if is_file else None, options.poll_interval, self._alarm.expect)
+        self._reading = open_reader(path) if is_file else None
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="eventbus-reader") if is_file else None
+        self._log = get_logger("eventbus.embedded").bind(broker=self.url)
+
+    @classmethod
+    async def start(cls, path: str, options: EmbeddedOptions, clock: Clock) -> Engine:
+        """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
+        connection = await asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
+        engine = cls(path, options, clock, connection)
+        engine.writer.start(engine._tick, engine._on_commit)
+        await engine.run(engine._tick)
+        return engine
+
+    async def close(self) -> None:
+        """Hand back what is held, after all that was submitted before."""
+        if self.closed:
+            return
+        self.closed = True
+        self._alarm.cancel()
+        self.watch.close()
+        ending = self.writer.submit(self.session.end)
+        await self.writer.close()
+        await asyncio.wait({ending.future}, timeout=_PAUSE_AFTER_TROUBLE)
+        if self._reader is not None and self._reading is not None:
+            await asyncio.to_thread(self._reader.shutdown)
+            self._reading.close()
+
+    async def run(self, run: Callable[[Transaction], Answer], *, durable: bool = False) -> Answer:
+        """Write. Raises `BrokerUnreachable` when SQLite does not take it."""
+        try:
+            return await self.writer.run(run, durable=durable)
+        except WriteFailed as error:
+            raise BrokerUnreachable(self.url, error.problem) from error
+
+    async def read(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Beside the writer where that is possible: a long query holds nobody up."""
+        if self._reader is None or self._reading is None:
+            return await self.run(lambda transaction: query(transaction.connection))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, query, self._reading)
+        except (sqlite3.Error, RuntimeError) as error:
+            raise BrokerUnreachable(self.url, str(error)) from error
+
+    async def leave(self, registered: Registered) -> None:
+        """A consumer ends; what it holds goes back to its queue."""
+        if self.closed:
+            return
+        try:
+            await self.run(lambda transaction: self.session.leave(transaction, registered))
+        except BrokerUnreachable as error:
+            self._log.warning("consumer.leave_failed", error=str(error))
+            self.session.leave_later(registered)
+
+    def wake(self) -> None:
+        """The clock has jumped: look at once what is due now."""
+        self._alarm.check()
+
+    def now(self) -> int:
+        """In microseconds, of the bus's clock."""
+        return microseconds(self.clock.now())
+
+    def promote(self, transaction: Transaction) -> bool:
+        """Whether more is due than one transaction should move."""
+        return promote(transaction, self.routes, self.now())
+
+    def _tick(self, transaction: Transaction) -> None:
+        self.session.beat(transaction)
+        if (due_at := next_due(transaction.connection)) is not None:
+            transaction.changes.put_off(due_at)
+
+    def _on_commit(self, changes: Changes) -> None:
+        if self.closed:
+            return
+        if changes.due_at is not None:
+            self._alarm.expect(changes.due_at)
+        self.watch.tell(changes)
+
+    def _promote_soon(self) -> None:
+        if not self.closed:
+            self.writer.submit(self.promote).future.add_done_callback(self._promoted)
+
+    def _promoted(self, ended: asyncio.Future[bool]) -> None:
+        if self.closed or ended.cancelled():
+            return
+        if (error := ended.exception()) is not None:
+            self._log.warning("promotion.failed", error=str(error))
+            asyncio.get_running_loop().call_later(_PAUSE_AFTER_TROUBLE, self._promote_soon)
+        elif ended.result():
+            self._promote_soon()

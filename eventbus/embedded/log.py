@@ -1,0 +1,81 @@
+"""The history, read from any point on, and then as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, assert_never
+
+from eventbus.embedded.engine import Engine
+from eventbus.embedded.row import microseconds, moment, unpack
+from eventbus.embedded.transaction import WriteFailed
+from eventbus.errors import BrokerUnreachable
+from eventbus.transport import LogEntry, LogStart
+
+_BATCH: Final = 200
+_ENTRIES: Final = """
+    SELECT "offset", logged_at, properties, body FROM eventbus_log
+    WHERE "offset" >= ? ORDER BY "offset" LIMIT ?
+"""
+_NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_log'"
+_SINCE: Final = 'SELECT min("offset") FROM eventbus_log WHERE logged_at >= ?'
+
+
+def follow(engine: Engine, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+    """From `start`, which is looked up before anything that is sent after this call."""
+    position = engine.writer.submit(lambda transaction: _position(transaction.connection, start)).future
+    position.add_done_callback(_heard)
+    return _batches(engine, position)
+
+
+async def _batches(engine: Engine, position: asyncio.Future[int]) -> AsyncIterator[Sequence[LogEntry]]:
+    try:
+        offset = await position
+    except WriteFailed as error:
+        raise BrokerUnreachable(engine.url, error.problem) from error
+    with engine.watch.bell() as bell:
+        while not engine.closed:
+            bell.silence()
+            entries = await engine.read(partial(_read, offset))
+            if entries:
+                yield entries
+                offset = entries[-1].offset + 1
+            else:
+                await bell.wait()
+
+
+def _position(connection: sqlite3.Connection, start: LogStart) -> int:
+    match start:
+        case "first":
+            return 0
+        case "next":
+            return _next_offset(connection)
+        case int():
+            return start
+        case datetime():
+            found: int | None = connection.execute(_SINCE, (microseconds(start),)).fetchone()[0]
+            return _next_offset(connection) if found is None else found
+        case _:
+            assert_never(start)
+
+
+def _next_offset(connection: sqlite3.Connection) -> int:
+    """Also where all that was logged before has been trimmed."""
+    row = connection.execute(_NEWEST).fetchone()
+    return 1 if row is None else row[0] + 1
+
+
+def _read(offset: int, connection: sqlite3.Connection) -> list[LogEntry]:
+    return [
+        LogEntry(offset=number, message=unpack(properties, body), logged_at=moment(logged_at))
+        for number, logged_at, properties, body in connection.execute(_ENTRIES, (offset, _BATCH))
+    ]
+
+
+def _heard(position: asyncio.Future[int]) -> None:
+    """Whoever asks for the log and never reads it need not hear that it could not be read."""
+    if not position.cancelled():
+        position.exception()

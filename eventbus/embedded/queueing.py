@@ -1,0 +1,203 @@
+"""Deliveries go out and end: claimed under a lease, settled by its holder, handed back when it is gone.
+
+A lease is the pair of a delivery and a consumer, and consumers' numbers are never used twice: whatever an old
+holder still wants to do with a delivery that has gone to another finds no row.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from eventbus import headers
+from eventbus.embedded.row import microseconds, pack, unpack
+from eventbus.embedded.transaction import Transaction
+from eventbus.outcome import Reason
+from eventbus.transport import Message
+
+_READY: Final = """
+    SELECT d.id, d.handovers, coalesce(d.properties, l.properties), coalesce(d.body, l.body)
+    FROM eventbus_delivery d LEFT JOIN eventbus_log l ON l."offset" = d."offset"
+    WHERE d.queue = ? AND d.owner IS NULL AND d.due_at IS NULL ORDER BY d.id LIMIT ?
+"""
+_TAKE: Final = """
+    UPDATE eventbus_delivery SET owner = ?, handovers = handovers + 1
+    WHERE id IN (SELECT value FROM json_each(?))
+"""
+_ACK: Final = "DELETE FROM eventbus_delivery WHERE owner = ? AND id IN (SELECT value FROM json_each(?))"
+_LET_GO: Final = """
+    UPDATE eventbus_delivery SET owner = NULL WHERE owner = ? AND id IN (SELECT value FROM json_each(?))
+"""
+_RETRY: Final = """
+    UPDATE eventbus_delivery SET owner = NULL, handovers = 0, due_at = ?, since = ?, properties = ?
+    WHERE owner = ? AND id = ?
+"""
+_BURY: Final = """
+    INSERT INTO eventbus_delivery (queue, since, properties, body)
+    SELECT coalesce(q.dead_letters, q.id), ?, ?, coalesce(d.body, l.body)
+    FROM eventbus_delivery d JOIN eventbus_queue q ON q.id = d.queue
+    LEFT JOIN eventbus_log l ON l."offset" = d."offset"
+    WHERE d.owner = ? AND d.id = ? RETURNING queue
+"""
+_REMOVE: Final = "DELETE FROM eventbus_delivery WHERE owner = ? AND id = ?"
+_OVER_THE_LIMIT: Final = """
+    SELECT d.id, coalesce(d.properties, l.properties)
+    FROM eventbus_delivery d JOIN eventbus_queue q ON q.id = d.queue
+    LEFT JOIN eventbus_log l ON l."offset" = d."offset"
+    WHERE d.queue = ? AND d.owner = ? AND d.due_at IS NULL AND d.handovers > ? AND q.dead_letters IS NOT NULL
+"""
+_HAND_BACK: Final = (
+    "UPDATE eventbus_delivery SET owner = NULL WHERE queue = ? AND owner = ? AND due_at IS NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row that was taken: the delivery's number, how often it was handed over before, and its message."""
+
+    id: int
+    handovers_before: int
+    properties: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A delivery that is to be retried: the same row, with the headers of the next attempt."""
+
+    id: int
+    due_at: int | None
+    since: int
+    properties: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    id: int
+    since: int
+    properties: str
+
+
+@dataclass(slots=True)
+class Settlement:
+    """The outcomes of one consumer's deliveries, ready for their rows."""
+
+    acks: list[int] = field(default_factory=list[int])
+    retries: list[Again] = field(default_factory=list[Again])
+    dead: list[Buried] = field(default_factory=list[Buried])
+
+    def numbers(self) -> list[int]:
+        """Of all deliveries that it settles."""
+        return [*self.acks, *(each.id for each in self.retries), *(each.id for each in self.dead)]
+
+
+def retry(id: int, message: Message, error: str, *, now: datetime, delay: int) -> Again:
+    """`delay` in microseconds."""
+    changed = headers.for_retry(message.headers, message.routing_key, error, now)
+    since = microseconds(now) + delay
+    return Again(id, since if delay else None, since, pack(message, changed))
+
+
+def bury(id: int, message: Message, reason: str, error: str, now: datetime) -> Buried:
+    changed = headers.for_dead_letter(message.headers, message.routing_key, reason, error, now)
+    return Buried(id, microseconds(now), pack(message, changed))
+
+
+def claim(
+    transaction: Transaction, consumer: int, queue: int, limit: int, strays: Sequence[int]
+) -> list[Claimed] | None:
+    """Up to `limit` ready deliveries, in the order of their numbers; None when `consumer` is no more.
+
+    `strays` are deliveries that it holds by now only in the database: they are ready again before that.
+    """
+    connection = transaction.connection
+    alive = connection.execute("SELECT 1 FROM eventbus_consumer WHERE id = ?", (consumer,)).fetchone()
+    if alive is None:
+        return None
+    if strays:
+        connection.execute(_LET_GO, (consumer, _numbers(strays)))
+    claimed = [Claimed(*row) for row in connection.execute(_READY, (queue, limit))]
+    if claimed:
+        connection.execute(_TAKE, (consumer, _numbers(each.id for each in claimed)))
+    return claimed
+
+
+def settle(transaction: Transaction, consumer: int, queue: int, settlement: Settlement) -> None:
+    """What is no longer leased to `consumer` is left alone: it has gone to another."""
+    connection = transaction.connection
+    if settlement.acks:
+        connection.execute(_ACK, (consumer, _numbers(settlement.acks)))
+    for again in settlement.retries:
+        row = (again.due_at, again.since, again.properties, consumer, again.id)
+        if connection.execute(_RETRY, row).rowcount:
+            _note_retry(transaction, queue, again)
+    for buried in settlement.dead:
+        _bury(transaction, consumer, buried)
+    transaction.changes.settled = True
+
+
+def hand_back(transaction: Transaction, consumer: int, queue: int, limit: int, now: datetime) -> None:
+    """All that `consumer` holds becomes ready, but for what was handed over more than `limit` times."""
+    connection = transaction.connection
+    for id, properties in connection.execute(_OVER_THE_LIMIT, (queue, consumer, limit)).fetchall():
+        error = f"handed over {limit + 1} times and never settled: does it end the process that handles it?"
+        _bury(transaction, consumer, bury(id, unpack(properties, b""), Reason.DELIVERY_LIMIT, error, now))
+    if connection.execute(_HAND_BACK, (queue, consumer)).rowcount:
+        transaction.changes.ready.add(queue)
+    transaction.changes.settled = True
+
+
+def give_back(transaction: Transaction, consumer: int, queue: int, kept: Sequence[int]) -> None:
+    """What was claimed and then not handed over, because nobody takes any more: all but `kept`."""
+    given = transaction.connection.execute(
+        "UPDATE eventbus_delivery SET owner = NULL, handovers = handovers - 1 "
+        "WHERE queue = ? AND owner = ? AND due_at IS NULL AND id NOT IN (SELECT value FROM json_each(?))",
+        (queue, consumer, _numbers(kept)),
+    )
+    if given.rowcount:
+        transaction.changes.ready.add(queue)
+
+
+def anything_left(connection: sqlite3.Connection, queues: Iterable[int]) -> bool:
+    """Whether one of `queues` has a delivery that is ready or in flight."""
+    left = """
+        SELECT 1 FROM json_each(?) AS wanted WHERE EXISTS (
+            SELECT 1 FROM eventbus_delivery WHERE queue = wanted.value AND due_at IS NULL
+        ) LIMIT 1
+    """
+    return connection.execute(left, (_numbers(queues),)).fetchone() is not None
+
+
+def with_something_ready(connection: sqlite3.Connection, queues: Iterable[int]) -> list[int]:
+    """Those of `queues` that have something to hand over."""
+    ready = """
+        SELECT wanted.value FROM json_each(?) AS wanted WHERE EXISTS (
+            SELECT 1 FROM eventbus_delivery WHERE queue = wanted.value AND owner IS NULL AND due_at IS NULL
+        )
+    """
+    return [queue for (queue,) in connection.execute(ready, (_numbers(queues),))]
+
+
+def _note_retry(transaction: Transaction, queue: int, again: Again) -> None:
+    if again.due_at is None:
+        transaction.changes.ready.add(queue)
+    else:
+        transaction.changes.put_off(again.due_at)
+
+
+def _bury(transaction: Transaction, consumer: int, buried: Buried) -> None:
+    """A row of its own, with its own copy of the body: dead letters outlive the history."""
+    connection = transaction.connection
+    row = (buried.since, buried.properties, consumer, buried.id)
+    moved = connection.execute(_BURY, row).fetchall()
+    if moved:
+        connection.execute(_REMOVE, (consumer, buried.id))
+        transaction.changes.ready.add(moved[0][0])
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return json.dumps(list(numbers))

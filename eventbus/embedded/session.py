@@ -1,0 +1,103 @@
+"""Who is alive: one session a process, one consumer a Consumption; and what becomes of the dead.
+
+Heartbeats are told in the machine's time, which all processes share, and never in the bus's clock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.queueing import hand_back
+from eventbus.embedded.routing import queue_id
+from eventbus.embedded.transaction import Transaction
+from eventbus.errors import TopologyError
+
+_BEGIN: Final = (
+    "INSERT INTO eventbus_session (id, pid, heartbeat) VALUES (?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat"
+)
+_SILENT: Final = "SELECT id FROM eventbus_session WHERE NOT heartbeat BETWEEN ? AND ?"
+_CONSUMERS: Final = "SELECT id, queue FROM eventbus_consumer WHERE session = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    consumer: int
+    queue: int
+
+
+class Session:
+    """This process, as the others see it. Its methods run inside transactions, on the writer's thread."""
+
+    def __init__(self, id: str, options: EmbeddedOptions, now: Callable[[], datetime]) -> None:
+        """`now`: the bus's clock, for what is written into dead letters."""
+        self._id = id
+        self._options = options
+        self._now = now
+        self._begun = False
+        self._leaving: list[Registered] = []
+        self._last_beat = time.monotonic()
+
+    def register(self, transaction: Transaction, queue: str) -> Registered:
+        """A new consumer of `queue`. Raises `TopologyError` where there is no such queue."""
+        connection = transaction.connection
+        found = queue_id(connection, queue)
+        connection.execute(_BEGIN, (self._id, os.getpid(), _machine_time()))
+        self._begun = True
+        row = (self._id, found)
+        added = connection.execute("INSERT INTO eventbus_consumer (session, queue) VALUES (?, ?)", row)
+        if added.lastrowid is None:
+            raise TopologyError(queue, "no consumer could be registered")
+        return Registered(added.lastrowid, found)
+
+    def leave(self, transaction: Transaction, registered: Registered) -> None:
+        """What the consumer holds goes back to its queue at once."""
+        limit = self._options.delivery_limit
+        hand_back(transaction, registered.consumer, registered.queue, limit, self._now())
+        transaction.connection.execute("DELETE FROM eventbus_consumer WHERE id = ?", (registered.consumer,))
+
+    def leave_later(self, registered: Registered) -> None:
+        """With the next heartbeat: `leave` has failed."""
+        self._leaving.append(registered)
+
+    def end(self, transaction: Transaction) -> None:
+        self._remove(transaction, self._id)
+
+    def beat(self, transaction: Transaction) -> None:
+        """Say that this process lives, and free what dead ones hold."""
+        if self._begun:
+            self._say_alive(transaction)
+        for registered in self._leaving:  # leaving twice does no harm, and there are few
+            self.leave(transaction, registered)
+        gap = time.monotonic() - self._last_beat
+        self._last_beat = time.monotonic()
+        # A machine that slept must not wake up to a quarrel in which each process takes the others for dead.
+        if gap < self._options.session_expiry:
+            self.bury_the_dead(transaction)
+
+    def bury_the_dead(self, transaction: Transaction) -> None:
+        """A heartbeat from the future counts as silence too: the machine's clock was set back since."""
+        now, expiry = _machine_time(), int(self._options.session_expiry * 1_000_000)
+        for (session,) in transaction.connection.execute(_SILENT, (now - expiry, now + expiry)).fetchall():
+            if session != self._id:
+                self._remove(transaction, session)
+
+    def _say_alive(self, transaction: Transaction) -> None:
+        update = "UPDATE eventbus_session SET heartbeat = ? WHERE id = ?"
+        if transaction.connection.execute(update, (_machine_time(), self._id)).rowcount == 0:
+            transaction.changes.session_lost = True
+
+    def _remove(self, transaction: Transaction, session: str) -> None:
+        for consumer, queue in transaction.connection.execute(_CONSUMERS, (session,)).fetchall():
+            self.leave(transaction, Registered(consumer, queue))
+        transaction.connection.execute("DELETE FROM eventbus_session WHERE id = ?", (session,))
+
+
+def _machine_time() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,40 @@
+"""How the subscriptions are doing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from eventbus.embedded.routing import queue_id
+from eventbus.transport import QueueStats
+
+_NUMBERS: Final = """
+    SELECT
+        (SELECT count(*) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NULL AND owner IS NULL),
+        (SELECT count(*) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NULL AND owner IS NOT NULL),
+        (SELECT count(*) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NOT NULL),
+        (SELECT count(*) FROM eventbus_delivery WHERE queue = q.dead_letters AND due_at IS NULL),
+        (SELECT min(since) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NULL AND owner IS NULL),
+        (SELECT count(*) FROM eventbus_consumer WHERE queue = q.id)
+    FROM eventbus_queue q WHERE q.id = ?
+"""
+
+
+def of_queues(connection: sqlite3.Connection, queues: Sequence[str], now: int) -> list[QueueStats]:
+    """`now` in microseconds. Raises `TopologyError` where one of the queues does not exist."""
+    return [_of_queue(connection, queue, now) for queue in queues]
+
+
+def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStats:
+    row = connection.execute(_NUMBERS, (queue_id(connection, queue),)).fetchone()
+    ready, in_flight, delayed, dead, oldest, consumers = row
+    return QueueStats(
+        queue=queue,
+        ready=ready,
+        in_flight=in_flight,
+        delayed=delayed,
+        dead=dead,
+        oldest_age=None if oldest is None else max(0.0, (now - oldest) / 1_000_000),
+        consumers=consumers,
+    )

@@ -1,0 +1,119 @@
+"""The `Transport` on one SQLite file: several processes of one machine share it, and it needs no server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final
+
+from eventbus.clock import Clock, SystemClock
+from eventbus.embedded import dead_letters, log, queueing, routing, stats
+from eventbus.embedded.consumer import EmbeddedConsumption
+from eventbus.embedded.engine import Engine
+from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.publishing import Publishing
+from eventbus.embedded.row import moment
+from eventbus.embedded.sending import next_due
+from eventbus.embedded.transaction import Transaction
+from eventbus.embedded.url import url_of
+from eventbus.errors import EventBusError
+from eventbus.transport import (
+    Consumption,
+    DeadLetterEntry,
+    Drift,
+    LogEntry,
+    LogStart,
+    Message,
+    QueueStats,
+    Topology,
+)
+
+_DEFAULTS: Final = EmbeddedOptions()
+
+
+class EmbeddedTransport:
+    """`path`: a file, relative to the working directory or absolute, or ":memory:" for this process alone.
+
+    Beside the port: `wake`, `idle` and `next_due`, for clocks that are not the machine's.
+    """
+
+    def __init__(self, path: str, options: EmbeddedOptions = _DEFAULTS, clock: Clock | None = None) -> None:
+        self._path = path
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._engine: Engine | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        return url_of(self._path)
+
+    async def open(self) -> None:
+        """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
+        async with self._opening:
+            if self._engine is None:
+                self._engine = await Engine.start(self._path, self._options, self._clock)
+
+    async def close(self) -> None:
+        """What consumers here still hold goes back to its queues."""
+        async with self._opening:
+            if self._engine is not None:
+                await self._engine.close()
+            self._engine = None
+
+    async def apply(self, topology: Topology) -> None:
+        await self._open_engine.run(lambda transaction: routing.apply(transaction, topology), durable=True)
+
+    async def diff(self, topology: Topology) -> Sequence[Drift]:
+        return await self._open_engine.read(lambda connection: routing.diff(connection, topology))
+
+    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+        """Some hundreds share a transaction. What is for a queue that does not exist is refused."""
+        await Publishing(self._open_engine, messages).run(timeout)
+
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
+        """`<queue>.dead` has the dead letters. Entering raises `TopologyError` for an unknown queue."""
+        return EmbeddedConsumption(self._open_engine, queue, prefetch)
+
+    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+        return log.follow(self._open_engine, start)
+
+    async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
+        return await self._open_engine.read(lambda connection: dead_letters.oldest(connection, queue, limit))
+
+    async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
+        engine = self._open_engine
+        return await engine.read(lambda connection: stats.of_queues(connection, queues, engine.now()))
+
+    def wake(self) -> None:
+        """To be called when the clock was set forward: what is due by now becomes ready."""
+        self._open_engine.wake()
+
+    async def idle(self) -> None:
+        """Return when the queues consumed here have nothing ready, in flight, or due by now."""
+        engine = self._open_engine
+        with engine.watch.bell() as bell:
+            while not engine.closed:
+                bell.silence()
+                queues = engine.watch.queues()
+
+                def is_busy(transaction: Transaction, queues: frozenset[int] = queues) -> bool:
+                    more = engine.promote(transaction)
+                    return more or queueing.anything_left(transaction.connection, queues)
+
+                if not await engine.run(is_busy):
+                    return
+                await bell.wait()
+
+    async def next_due(self) -> datetime | None:
+        """When the earliest delayed message or retry is due, in whichever queue; None when there is none."""
+        due_at = await self._open_engine.run(lambda transaction: next_due(transaction.connection))
+        return None if due_at is None else moment(due_at)
+
+    @property
+    def _open_engine(self) -> Engine:
+        if self._engine is None:
+            raise EventBusError(f"the bus at {self.url} is not open: call open() first")
+        return self._engine
