@@ -1,0 +1,1 @@
+"""The shop: four services that know the events of `schemas`, and nothing of each other. See README.md."""

@@ -1,0 +1,243 @@
+"""python -m services.demo [--url URL] [--orders N] [--port P] [--once | --serve] [--output table|json]
+
+Starts the whole shop on this machine, sends orders through it, shows them on their way, and checks how each
+of them ended. With --once it stops then, and exits with 0 only if every order ended as it should; else it
+goes on serving until it is interrupted.
+
+Exit codes: 0 done; 1 failed; 2 usage; 4 broker unreachable; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import signal
+import socket
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+from rich.markup import escape
+
+from services.demo.audit import complaints
+from services.demo.customers import Customers, OrderRefused, Snapshot
+from services.demo.launcher import Launcher, PartFailed, free_ports
+from services.demo.plan import plan
+from services.demo.view import Output, Report, View
+from services.shop import ORDINARY, Ports, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+
+USUAL_PORT: Final = 8000
+MOST_ORDERS: Final = 1000
+PATIENCE: Final = 60.0
+"""Seconds that the orders may take to end, beside what their number takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    url: str | None
+    orders: int
+    port: int | None
+    once: bool
+    output: Output
+
+
+class Usage(Exception):
+    """An option cannot be as it is; the message says which and how it can."""
+
+
+def main() -> int:
+    try:
+        return asyncio.run(_interruptible(_options()))
+    except Usage as error:
+        print(f"demo: {error}", file=sys.stderr)  # noqa: T201  for whoever started it
+        return 2
+
+
+async def _interruptible(options: Options) -> int:
+    """130 when a signal ends it before it is done."""
+    task = asyncio.ensure_future(_Demo(options, View(options.output)).run())
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 130
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    options: Options
+    view: View
+
+    async def run(self) -> int:
+        async with Launcher.open() as launcher:
+            shop = self._shop(launcher.directory)
+            self.view.say(f"[bold]broker[/] {escape(_broker(shop.url))}")
+            try:
+                report = await self._flow(shop, launcher)
+                self.view.report(report)
+                if self.options.once:
+                    return 1 if report.complaints else 0
+                return await self._serve(shop, launcher)
+            except PartFailed as error:
+                self.view.say(f"[red]✗[/] {escape(str(error))}")
+                return 4 if error.exit_code == 4 else 1  # noqa: PLR2004  what `eventbus run` ends with then
+            except (OrderRefused, httpx2.HTTPError) as error:
+                self.view.say(f"[red]✗[/] {escape(repr(error))}")
+                return 1
+
+    def _shop(self, directory: Path) -> Shop:
+        gateway, mailbox, spare = free_ports(3)
+        port = self.options.port or (USUAL_PORT if _is_free(USUAL_PORT) else spare)
+        return Shop(
+            url=self.options.url or f"sqlite:///{directory / 'events.db'}",
+            directory=directory,
+            ports=Ports(order=port, gateway=gateway, mailbox=mailbox),
+            latencies=ORDINARY,
+        )
+
+    async def _flow(self, shop: Shop, launcher: Launcher) -> Report:
+        """From nothing to orders that have all ended."""
+        parts = (*shop.outside(), *shop.services())
+        self.view.say(f"starting {', '.join(part.name for part in parts)} …")
+        began = time.monotonic()
+        await launcher.start(parts)
+        self.view.say(f"ready after {time.monotonic() - began:.1f} s: orders at {shop.orders_url}/orders")
+        placing = time.monotonic()
+        async with httpx2.AsyncClient(base_url=shop.orders_url, timeout=30, trust_env=False) as client:
+            customers = Customers(client, self.view.flow)
+            with self.view.live():
+                snapshot = await _unless_one_fails(self._place(customers), launcher)
+            charges = (await client.get(f"{shop.gateway_url}/charges")).raise_for_status().json()
+        return Report(
+            broker=_broker(shop.url),
+            placed=customers.placed,
+            orders=snapshot["newest"],
+            complaints=complaints(customers.placed, snapshot["newest"], charges, shop.maildir),
+            seconds=time.monotonic() - placing,
+        )
+
+    async def _place(self, customers: Customers) -> Snapshot:
+        looking_on = asyncio.create_task(customers.look_on())
+        try:
+            await customers.place(plan(self.options.orders))
+        finally:
+            looking_on.cancel()
+        return await customers.follow(time.monotonic() + PATIENCE + self.options.orders)
+
+    async def _serve(self, shop: Shop, launcher: Launcher) -> int:
+        """Until it is interrupted, which is the way to end it."""
+        self.view.say(_what_next(shop))
+        stopped = asyncio.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(each, stopped.set)
+        await _unless_one_fails(stopped.wait(), launcher)
+        self.view.say("stopping …")
+        return 0
+
+
+async def _unless_one_fails(work: Coroutine[object, object, T], launcher: Launcher) -> T:
+    """What `work` gives; raises `PartFailed` as soon as a part of the shop has ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            if (failed := launcher.failed()) is not None:
+                raise failed
+            await asyncio.wait({task}, timeout=0.2)
+        return await task
+    finally:
+        task.cancel()
+
+
+def _what_next(shop: Shop) -> str:
+    return f"""
+The shop goes on serving until Ctrl-C. Order something:
+
+  curl -s {shop.orders_url}/orders -H 'Content-Type: application/json' \\
+       -d '{{"user_id": 789, "total": "99.99"}}'
+  curl -s '{shop.orders_url}/orders?mode=sync' -H 'Content-Type: application/json' \\
+       -d '{{"user_id": 789, "total": "99.99"}}'
+  curl -s {shop.orders_url}/orders
+
+In a second terminal, watch the events, look at the queues, or publish an order from outside:
+
+  export EVENTBUS_URL={_to_export(shop.url)}
+  eventbus tail
+  eventbus status
+  eventbus publish order.created '{{"order_id": 1, "user_id": 789, "total": "99.99"}}' --version 1.0
+
+Make the payment gateway fail for a while, and see the orders end well all the same:
+
+  curl -s -X PUT {shop.gateway_url}/admin/behaviour -H 'Content-Type: application/json' \\
+       -d '{{"status": 503, "seconds": 10}}'
+
+The mails, databases and logs are in {shop.directory}.
+""".replace("[", r"\[")
+
+
+def _to_export(url: str) -> str:
+    """As a word of the shell; what may hold a password is not shown again."""
+    return shlex.quote(url) if url.startswith("sqlite:") else "'amqp://…'   # the same as for this demo"
+
+
+def _broker(url: str) -> str:
+    """The broker for people, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return f"embedded, on one SQLite file: {url}"
+    return f"RabbitMQ at {parts.scheme}://{parts.hostname}:{parts.port or 5672}{parts.path}"
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m services.demo", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--url", help="amqp://…, or sqlite:///events.db; default: a new SQLite file")
+    parser.add_argument("--orders", type=int, default=20, metavar="N", help="how many to place; default: 20")
+    parser.add_argument("--port", type=int, metavar="P", help="of the order API; default: 8000 if it is free")
+    ending = parser.add_mutually_exclusive_group()
+    ending.add_argument("--once", action="store_true", help="stop when the orders have ended")
+    ending.add_argument("--serve", action="store_true", help="go on serving, the default")
+    parser.add_argument(
+        "--output", choices=("table", "json"), default="table", help="how to print the summary"
+    )
+    given = parser.parse_args()
+    if not 1 <= given.orders <= MOST_ORDERS:
+        raise Usage(f"--orders {given.orders}: place from 1 to {MOST_ORDERS}")
+    if given.port is not None and not _is_free(given.port):
+        raise Usage(f"--port {given.port}: something else listens there; leave it out for a free one")
+    return Options(_absolute(given.url), given.orders, given.port, given.once, given.output)
+
+
+def _absolute(url: str | None) -> str | None:
+    """The URL as it means the same in every directory."""
+    if url is None or not url.startswith("sqlite:"):
+        return url
+    path = url.removeprefix("sqlite:///")
+    if path == url or ":memory:" in url or not path:
+        raise Usage(f"--url {url}: the shop is several processes; use sqlite:///events.db or amqp://…")
+    return f"sqlite:///{Path(path).absolute()}"
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The email service: tells the user how it goes with an order."""
