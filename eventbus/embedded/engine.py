@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import microseconds
-from eventbus.embedded.sending import next_due, promote
+from eventbus.embedded.sending import Parcel, next_due, promote, store
 from eventbus.embedded.session import Registered, Session
 from eventbus.embedded.transaction import Changes, Transaction, WriteFailed
 from eventbus.embedded.url import MEMORY, url_of
@@ -105,6 +105,10 @@ class Engine:
     def now(self) -> int:
         """In microseconds, of the bus's clock."""
         return microseconds(self.clock.now())
+
+    def store(self, transaction: Transaction, sends: Sequence[Sequence[Parcel]]) -> list[list[int]]:
+        """Take what was sent; the answer has the positions of what was refused in each send."""
+        return store(transaction, self.routes, sends, self.now())
 
     def promote(self, transaction: Transaction) -> bool:
         """Whether more is due than one transaction should move."""

@@ -31,6 +31,15 @@ def follow(engine: Engine, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]
     return _batches(engine, position)
 
 
+def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
+    """All that is logged from `offset` on."""
+    entries: list[LogEntry] = []
+    while more := _read(offset, connection):
+        entries += more
+        offset = more[-1].offset + 1
+    return entries
+
+
 async def _batches(engine: Engine, position: asyncio.Future[int]) -> AsyncIterator[Sequence[LogEntry]]:
     try:
         offset = await position

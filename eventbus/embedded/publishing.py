@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from eventbus.embedded.database import BUSY
 from eventbus.embedded.engine import Engine
-from eventbus.embedded.sending import Parcel, parcel, store
-from eventbus.embedded.transaction import Operation, Transaction, WriteFailed
+from eventbus.embedded.sending import Parcel, parcel
+from eventbus.embedded.transaction import Operation, WriteFailed
 from eventbus.errors import BrokerUnreachable, PublishRefused, PublishTimeout, SendFailed, SendFate
 from eventbus.transport import Message
 
@@ -46,10 +45,7 @@ class Publishing:
             raise self._failed() from self._problem
 
     def _submit(self, piece: Sequence[Parcel]) -> Operation[list[int]]:
-        return self._engine.writer.submit(partial(self._store, piece), durable=True, rows=len(piece))
-
-    def _store(self, piece: Sequence[Parcel], transaction: Transaction) -> list[int]:
-        return store(transaction, self._engine.routes, piece, self._engine.now())
+        return self._engine.writer.submit_shared(self._engine.store, piece, rows=len(piece))
 
     async def _fates_of(self, operation: Operation[list[int]], piece: Sequence[Parcel]) -> list[SendFate]:
         try:

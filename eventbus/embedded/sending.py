@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import groupby
 from math import ceil
 from typing import Final
 
+from eventbus.embedded.bulk import insert
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import pack, routing_key_of
 from eventbus.embedded.transaction import Transaction
 from eventbus.transport import Message
 
-_LOG: Final = "INSERT INTO eventbus_log (logged_at, properties, body) VALUES (?, ?, ?)"
-_DELIVER: Final = 'INSERT INTO eventbus_delivery (queue, "offset", since) VALUES (?, ?, ?)'
-_DELIVER_COPY: Final = (
-    "INSERT INTO eventbus_delivery (queue, due_at, since, properties, body) VALUES (?, ?, ?, ?, ?)"
-)
-_SCHEDULE: Final = "INSERT INTO eventbus_scheduled (due_at, properties, body) VALUES (?, ?, ?)"
+_LOG: Final = "INSERT INTO eventbus_log (logged_at, properties, body) VALUES "
+_SCHEDULE: Final = "INSERT INTO eventbus_scheduled (due_at, properties, body) VALUES "
+_DELIVER_ALONE: Final = "INSERT INTO eventbus_delivery (queue, due_at, since, properties, body) VALUES "
+_DELIVER: Final = """
+    INSERT INTO eventbus_delivery (queue, "offset", since) SELECT ?, value, ? FROM json_each(?)
+"""
 _PROMOTE_DELIVERIES: Final = """
     UPDATE eventbus_delivery SET due_at = NULL
     WHERE id IN (SELECT id FROM eventbus_delivery WHERE due_at <= ? ORDER BY due_at LIMIT ?) RETURNING queue
 """
+_UNSCHEDULE: Final = "DELETE FROM eventbus_scheduled WHERE id IN (SELECT value FROM json_each(?))"
 _DUE_EVENTS: Final = (
     "SELECT id, properties, body FROM eventbus_scheduled WHERE due_at <= ? ORDER BY due_at, id LIMIT ?"
 )
@@ -53,22 +58,31 @@ def parcel(message: Message) -> Parcel:
     return Parcel(message.routing_key, message.queue, due_after, pack(message), message.body)
 
 
-def store(transaction: Transaction, routes: Routes, parcels: Sequence[Parcel], now: int) -> list[int]:
-    """Take them all but those for a queue that does not exist; the positions of these are the answer."""
-    refused: list[int] = []
-    for position, each in enumerate(parcels):
-        if each.queue is not None:
-            queue = routes.for_queue(transaction, each.queue)
-            if queue is None:
-                refused.append(position)
-            else:
-                _to_one_queue(transaction, queue, each, now)
-        elif each.due_after:
-            due_at = now + each.due_after
-            transaction.connection.execute(_SCHEDULE, (due_at, each.properties, each.body))
-            transaction.changes.put_off(due_at)
-        else:
-            _to_all(transaction, routes, each.routing_key, each.properties, each.body, now)
+def store(
+    transaction: Transaction, routes: Routes, sends: Sequence[Sequence[Parcel]], now: int
+) -> list[list[int]]:
+    """Take all of them but those for a queue that does not exist: their positions in each send."""
+    refused: list[list[int]] = []
+    accepted: list[Parcel] = []
+    for parcels in sends:
+        unknown = [
+            position
+            for position, each in enumerate(parcels)
+            if each.queue is not None and routes.for_queue(transaction, each.queue) is None
+        ]
+        refused.append(unknown)
+        accepted += parcels if not unknown else [p for at, p in enumerate(parcels) if at not in unknown]
+    # Runs of one kind: the order of what goes to one queue is kept, and each run is a few statements.
+    for kind, run in groupby(accepted, key=_kind):
+        match kind:
+            case _Kind.NOW:
+                _publish(
+                    transaction, routes, [(each.routing_key, each.properties, each.body) for each in run], now
+                )
+            case _Kind.LATER:
+                _schedule(transaction, list(run), now)
+            case _Kind.ONE_QUEUE:
+                _deliver_alone(transaction, routes, list(run), now)
     return refused
 
 
@@ -78,9 +92,10 @@ def promote(transaction: Transaction, routes: Routes, now: int) -> bool:
     promoted = connection.execute(_PROMOTE_DELIVERIES, (now, _MOST_PROMOTED)).fetchall()
     transaction.changes.ready.update(queue for (queue,) in promoted)
     events = connection.execute(_DUE_EVENTS, (now, _MOST_PROMOTED)).fetchall()
-    for _, properties, body in events:
-        _to_all(transaction, routes, routing_key_of(properties), properties, body, now)
-    connection.executemany("DELETE FROM eventbus_scheduled WHERE id = ?", [(id,) for id, _, _ in events])
+    if events:
+        routed = [(routing_key_of(properties), properties, body) for _, properties, body in events]
+        _publish(transaction, routes, routed, now)
+        connection.execute(_UNSCHEDULE, (json.dumps([id for id, _, _ in events]),))
     due_at = next_due(connection)
     if due_at is not None:
         transaction.changes.put_off(due_at)
@@ -93,24 +108,50 @@ def next_due(connection: sqlite3.Connection) -> int | None:
     return found
 
 
-def _to_one_queue(transaction: Transaction, queue: int, each: Parcel, now: int) -> None:
-    """Beside the routing, and not logged: what goes to one queue has been in the history before."""
-    due_at = now + each.due_after if each.due_after else None
-    row = (queue, due_at, due_at or now, each.properties, each.body)
-    transaction.connection.execute(_DELIVER_COPY, row)
-    if due_at is None:
-        transaction.changes.ready.add(queue)
-    else:
-        transaction.changes.put_off(due_at)
+class _Kind(Enum):
+    NOW = auto()
+    LATER = auto()
+    ONE_QUEUE = auto()
 
 
-def _to_all(
-    transaction: Transaction, routes: Routes, routing_key: str, properties: str, body: bytes, now: int
+def _kind(parcel: Parcel) -> _Kind:
+    if parcel.queue is not None:
+        return _Kind.ONE_QUEUE
+    return _Kind.LATER if parcel.due_after else _Kind.NOW
+
+
+def _publish(
+    transaction: Transaction, routes: Routes, events: Sequence[tuple[str, str, bytes]], now: int
 ) -> None:
+    """Into the history once, and into each queue that is bound. An event: routing key, properties, body."""
     connection = transaction.connection
-    offset = connection.execute(_LOG, (now, properties, body)).lastrowid
+    rows = [(now, properties, body) for _, properties, body in events]
+    newest = insert(connection, _LOG, rows)
+    by_queue: dict[int, list[int]] = {}
+    for offset, (routing_key, _, _) in enumerate(events, newest - len(events) + 1):
+        for queue in routes.for_key(transaction, routing_key):
+            by_queue.setdefault(queue, []).append(offset)
+    for queue, offsets in by_queue.items():
+        connection.execute(_DELIVER, (queue, now, json.dumps(offsets)))
     transaction.changes.logged = True
-    route = routes.for_key(transaction, routing_key)
-    for queue in route:
-        connection.execute(_DELIVER, (queue, offset, now))
-    transaction.changes.ready.update(route)
+    transaction.changes.ready.update(by_queue)
+
+
+def _schedule(transaction: Transaction, parcels: Sequence[Parcel], now: int) -> None:
+    rows = [(now + each.due_after, each.properties, each.body) for each in parcels]
+    insert(transaction.connection, _SCHEDULE, rows)
+    transaction.changes.put_off(min(due_at for due_at, _, _ in rows))
+
+
+def _deliver_alone(transaction: Transaction, routes: Routes, parcels: Sequence[Parcel], now: int) -> None:
+    """Beside the routing, and not logged: what goes to one queue has been in the history before."""
+    rows: list[tuple[int | None, int | None, int, str, bytes]] = []
+    for each in parcels:
+        queue = routes.for_queue(transaction, each.queue or "")
+        since = now + each.due_after
+        rows.append((queue, since if each.due_after else None, since, each.properties, each.body))
+        if each.due_after:
+            transaction.changes.put_off(since)
+        elif queue is not None:
+            transaction.changes.ready.add(queue)
+    insert(transaction.connection, _DELIVER_ALONE, rows)

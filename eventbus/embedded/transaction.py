@@ -12,11 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from eventbus.embedded.database import patiently, primary_code
 
 Answer = TypeVar("Answer")
+Load = TypeVar("Load")
 
 
 @dataclass(slots=True)
@@ -67,6 +70,9 @@ class WriteFailed(Exception):
         super().__init__(problem)
 
 
+Together = Callable[[Transaction, Sequence[Load]], Sequence[Answer]]
+
+
 class Stage(Enum):
     WAITING = auto()
     STARTED = auto()
@@ -74,9 +80,13 @@ class Stage(Enum):
 
 
 class Operation(Generic[Answer]):
-    """One unit of work for the writer. Await `future` for what it answers."""
+    """One unit of work for the writer. Await `future` for what it answers.
 
-    __slots__ = ("durable", "future", "rows", "run", "stage")
+    `together`, where neighbours have the same, does their work at once: given their `load`s it answers in
+    the same order.
+    """
+
+    __slots__ = ("durable", "future", "load", "rows", "run", "stage", "together")
 
     def __init__(
         self,
@@ -91,6 +101,18 @@ class Operation(Generic[Answer]):
         self.durable = durable
         self.rows = rows
         self.stage = Stage.WAITING
+        self.together: Together[Any, Answer] | None = None
+        self.load: Any = None
+
+    @classmethod
+    def shared(
+        cls, together: Together[Load, Answer], load: Load, future: asyncio.Future[Answer], *, rows: int
+    ) -> Operation[Answer]:
+        """A durable one whose work can be done at once with its neighbours'."""
+        operation = cls(lambda transaction: together(transaction, [load])[0], future, durable=True, rows=rows)
+        operation.together = together
+        operation.load = load
+        return operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +178,15 @@ class GroupCommit:
 
     def _run_all(self, group: Sequence[Operation[Any]]) -> tuple[list[Ended], Changes]:
         transaction = Transaction(self._connection)
-        return [Ended(operation, operation.run(transaction)) for operation in group], transaction.changes
+        ended: list[Ended] = []
+        for together, neighbours in groupby(group, key=attrgetter("together")):
+            operations = list(neighbours)
+            if together is None:
+                answers = [operation.run(transaction) for operation in operations]
+            else:
+                answers = together(transaction, [operation.load for operation in operations])
+            ended += map(Ended, operations, answers)
+        return ended, transaction.changes
 
     def _again(self, group: Sequence[Operation[Any]], error: Exception) -> tuple[list[Ended], Changes]:
         """After one of them failed: find out which, and let the others pass."""

@@ -36,7 +36,7 @@ _DEFAULTS: Final = EmbeddedOptions()
 class EmbeddedTransport:
     """`path`: a file, relative to the working directory or absolute, or ":memory:" for this process alone.
 
-    Beside the port: `wake`, `idle` and `next_due`, for clocks that are not the machine's.
+    Beside the port: `wake`, `idle`, `history` and `next_due`, for tests whose clock is not the machine's.
     """
 
     def __init__(self, path: str, options: EmbeddedOptions = _DEFAULTS, clock: Clock | None = None) -> None:
@@ -106,6 +106,10 @@ class EmbeddedTransport:
                 if not await engine.run(is_busy):
                     return
                 await bell.wait()
+
+    async def history(self, offset: int) -> Sequence[LogEntry]:
+        """What is logged so far, from `offset` on; unlike `log` it does not wait for more."""
+        return await self._open_engine.read(lambda connection: log.so_far(connection, offset))
 
     async def next_due(self) -> datetime | None:
         """When the earliest delayed message or retry is due, in whichever queue; None when there is none."""

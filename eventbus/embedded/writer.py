@@ -11,9 +11,18 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from eventbus.embedded.options import EmbeddedOptions
-from eventbus.embedded.transaction import Changes, Ended, GroupCommit, Operation, Transaction, WriteFailed
+from eventbus.embedded.transaction import (
+    Changes,
+    Ended,
+    GroupCommit,
+    Operation,
+    Together,
+    Transaction,
+    WriteFailed,
+)
 
 Answer = TypeVar("Answer")
+Load = TypeVar("Load")
 
 _MOST_ROWS: Final = 1000
 """In one transaction, so that other processes get their turn."""
@@ -50,13 +59,11 @@ class Writer:
         """In the order of the calls. `durable`: it is on the disk, not only with the operating system, when
         it answers; what only moves deliveries need not be, they are handed over again after a power failure.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        operation = Operation(run, future, durable=durable, rows=rows)
-        if self._closed:
-            future.set_exception(WriteFailed("the bus is closed"))
-        else:
-            self._submitted.put(operation)
-        return operation
+        return self._put(Operation(run, self._loop.create_future(), durable=durable, rows=rows))
+
+    def submit_shared(self, together: Together[Load, Answer], load: Load, *, rows: int) -> Operation[Answer]:
+        """What waits side by side is done at once: see `Operation`. Durable."""
+        return self._put(Operation.shared(together, load, self._loop.create_future(), rows=rows))
 
     async def run(self, run: Callable[[Transaction], Answer], *, durable: bool = False) -> Answer:
         """What `run` answers. Raises `WriteFailed`, or what `run` raised."""
@@ -72,6 +79,13 @@ class Writer:
             self._closed = True
             self._submitted.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _put(self, operation: Operation[Answer]) -> Operation[Answer]:
+        if self._closed:
+            operation.future.set_exception(WriteFailed("the bus is closed"))
+        else:
+            self._submitted.put(operation)
+        return operation
 
     def _announce(self, ended: Sequence[Ended], changes: Changes) -> None:
         for end in ended:
