@@ -20,7 +20,9 @@ CASES = ("startup", "embedded", "rabbitmq", "memory")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="script/bench", description="What eventbus costs, as ratios of one run.")
+    parser = argparse.ArgumentParser(
+        prog="script/bench", description="What eventbus costs, as ratios of one run."
+    )
     parser.add_argument("cases", nargs="*", help=f"some of {', '.join(CASES)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (default 5)")
     parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")

@@ -21,8 +21,9 @@ EVENTS = 5_000
 IN_FLIGHT = 300
 PREFETCH = 200
 QUEUE = "bench.count"
-BODY = b'{"event_id":"evt_%032d","event_type":"bench.order_placed","timestamp":"2025-02-15T10:00:00Z",' + (
-    b'"version":"1.0","data":{"order_id":1,"user_id":2,"total":"99.99","note":"leave it with the neighbours"}}'
+BODY = (
+    b'{"event_id":"evt_%032d","event_type":"bench.order_placed","timestamp":"2025-02-15T10:00:00Z",'
+    b'"version":"1.0","data":{"order_id":1,"user_id":2,"total":"99.99","note":"leave it with the neighbour"}}'
 )
 
 

@@ -43,7 +43,7 @@ class Counter:
 
 
 def counting_service(counter: Counter, *, prefetch: int = 200) -> Service:
-    async def count(event: OrderPlaced) -> None:
+    async def count(_event: OrderPlaced) -> None:
         counter.count()
 
     counting: Subscription[..., object] = subscribe(OrderPlaced, prefetch=prefetch, concurrency=100)(count)

@@ -27,7 +27,7 @@ from eventbus.subscription import Batch, Subscription, subscribe
 
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = [  # noqa: RUF022 -- grouped by what they are for
     # events
     "Event",
     "Envelope",

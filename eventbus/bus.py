@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -70,7 +70,7 @@ class Bus:
         self._is_open = False
 
     async def __aenter__(self) -> Self:
-        """Connect, and declare the exchange and the history. Raises `BrokerUnreachable` within `connect_timeout`."""
+        """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
         for name in self.settings.schemas:
             self.registry.collect(vars(importlib.import_module(name)))
         await self.transport.open()
@@ -98,7 +98,7 @@ class Bus:
         """Publish one event; returns when the broker has it, in every queue bound at that moment.
 
         `event` is an `Event`, an `Envelope` that is sent as it is, or an event type with its `data`. Raises
-        `InvalidEvent` before a byte is sent, or `SendFailed` within `timeout`, whose `sent` says what is known.
+        `InvalidEvent` before a byte is sent, or `SendFailed` within `timeout`; its `sent` says what is known.
         """
         self._must_be_open()
         return await self._publisher.publish(event, data, **options)
@@ -106,12 +106,12 @@ class Bus:
     async def publish_many(
         self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
     ) -> list[Receipt]:
-        """Publish events in this order, their confirms pipelined. All are checked before the first is sent."""
+        """Publish events in this order, confirms pipelined. All are checked before the first is sent."""
         self._must_be_open()
         return await self._publisher.publish_many(events, **options)
 
     @asynccontextmanager
-    async def running(self, *services: Service) -> AsyncIterator[Worker]:
+    async def running(self, *services: Service) -> AsyncGenerator[Worker]:
         """Run services beside other work in this process; drains them at the end of the block."""
         worker = await self.start(*services)
         try:
@@ -120,7 +120,7 @@ class Bus:
             await worker.stop()
 
     async def start(self, *services: Service) -> Worker:
-        """Declare the services' queues and run their subscriptions; returns when all of them are consuming."""
+        """Declare the services' queues and run their subscriptions; returns when all are consuming."""
         self._must_be_open()
         for service in services:
             self.registry.learn(service.events())

@@ -33,7 +33,7 @@ class Prepare(Protocol):
 
 
 class Context:
-    """One run of one handler. Ask for it by annotation: `async def charge(event: OrderCreated, context: Context)`."""
+    """One run of one handler; ask for it by annotation: `async def charge(event: …, context: Context)`."""
 
     __slots__ = ("_log", "_prepare", "attempt", "envelopes", "outgoing", "replay", "subscription")
 
@@ -67,7 +67,7 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """Stable over retries, redeliveries and redrives: hand it to outside services that take such a key."""
+        """Stable over retries, redeliveries and redrives: hand it to outside services that take a key."""
         return f"{self.subscription}:{self.envelope.event_id}"
 
     @property

@@ -1,4 +1,4 @@
-"""`Annotated[Gateway, Depends(open_gateway)]`: what a handler needs, made once for the service or for each delivery."""
+"""`Annotated[Gateway, Depends(open_gateway)]`: what a handler needs, made per service or per delivery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from eventbus.context import Context
 
@@ -90,13 +90,13 @@ class Needs:
         self._context = context
         self._delivery: Lifetime | None = None
 
-    async def __aenter__(self) -> Needs:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clean up what was made for this delivery; the generators see the handler's error, and cannot hide it."""
+        """Clean up what was made for this delivery; generators see the handler's error and cannot hide it."""
         if self._delivery is not None:
             await self._delivery.close(kind, error, trace)
 

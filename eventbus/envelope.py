@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+)
 
 from eventbus.errors import InvalidEvent, UnregisteredEvent
 from eventbus.event import Event
@@ -16,9 +23,7 @@ from eventbus.topic import MAX_TYPE_BYTES
 E = TypeVar("E")
 
 MAX_ID: Final = 255
-_RFC_3339: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _from_rfc_3339(value: object) -> object:
@@ -56,7 +61,9 @@ _EventType = Annotated[
         strict=True, max_length=MAX_TYPE_BYTES, pattern=r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\z"
     ),
 ]
-_Version = Annotated[str, StringConstraints(strict=True, pattern=r"\A(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\z")]
+_Version = Annotated[
+    str, StringConstraints(strict=True, pattern=r"\A(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\z")
+]
 _Timestamp = Annotated[datetime, BeforeValidator(_from_rfc_3339), AfterValidator(_to_utc)]
 
 
@@ -86,7 +93,8 @@ class Envelope(BaseModel, Generic[E]):
         if not event.__event_type__:
             name = type(event).__qualname__
             raise UnregisteredEvent(
-                "event_type", f"is missing: declare `class {name}(Event, type=\"order.created\", version=\"1.0\")`"
+                "event_type",
+                f'is missing: declare `class {name}(Event, type="order.created", version="1.0")`',
             )
         return envelope_from(
             {
@@ -105,21 +113,23 @@ class Envelope(BaseModel, Generic[E]):
 
     def caused_by(self, cause: Envelope[Any]) -> Envelope[E]:
         """A copy that names `cause` as its parent and belongs to the same flow."""
-        return self.with_(
-            causation_id=cause.event_id, correlation_id=cause.correlation_id or cause.event_id
-        )
+        return self.with_(causation_id=cause.event_id, correlation_id=cause.correlation_id or cause.event_id)
 
 
 def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
     """An envelope that keeps all the rules; raises `InvalidEvent` naming the first that is broken."""
     try:
-        return Envelope.model_validate(members)
+        checked: Envelope[Any] = Envelope[Any].model_validate(members)
+        return checked
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         member = str(first["loc"][0])
         of = members.get("event_type")
         raise InvalidEvent(
-            member, _plainly(member, first["msg"]), first["input"], event_type=of if isinstance(of, str) else None
+            member,
+            _plainly(member, first["msg"]),
+            first["input"],
+            event_type=of if isinstance(of, str) else None,
         ) from None
 
 
@@ -131,9 +141,8 @@ def _plainly(member: str, message: str) -> str:
         case "event_id" | "correlation_id" | "causation_id":
             return f"must be 1 to {MAX_ID} visible ASCII characters"
         case "event_type":
-            return (
-                f"must be lower-case words joined by dots, such as 'order.created', {MAX_TYPE_BYTES} bytes at most"
-            )
+            form = "must be lower-case words joined by dots, such as 'order.created'"
+            return f"{form}, {MAX_TYPE_BYTES} bytes at most"
         case "version":
             return "must be MAJOR.MINOR, such as '1.0'"
         case "source" | "key":

@@ -50,7 +50,9 @@ class InvalidEvent(EventBusError, ValueError):
 
     sent = False
 
-    def __init__(self, field: str, problem: str, value: object = None, *, event_type: str | None = None) -> None:
+    def __init__(
+        self, field: str, problem: str, value: object = None, *, event_type: str | None = None
+    ) -> None:
         self.field = field
         self.problem = problem
         self.value = value

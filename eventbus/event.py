@@ -29,9 +29,7 @@ class Event(BaseModel):
 
     # "constants" makes a number that slipped into an untyped member visible to the codec, which refuses it;
     # the default would publish null in its place.
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants"
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants")
 
     __event_type__: ClassVar[str] = ""
     __event_version__: ClassVar[str] = ""
@@ -79,7 +77,9 @@ def upcast(step: Callable[[Old], New]) -> Callable[[Old], New]:
     try:
         hints = typing.get_type_hints(step)
     except NameError as error:
-        raise ConfigurationError(f"{where}: {error}. Define the classes at module level, before it.") from None
+        raise ConfigurationError(
+            f"{where}: {error}. Define the classes at module level, before it."
+        ) from None
     new = hints.pop("return", None)
     old = next(iter(hints.values()), None)
     if not (_is_event(old) and _is_event(new)):
@@ -94,12 +94,16 @@ def _is_event(hint: object) -> bool:
 
 def _attach(where: str, old: type[Event], new: type[Event], step: Callable[[Any], Any]) -> None:
     if old.__event_type__ != new.__event_type__:
-        raise ConfigurationError(f"{where}: {old.__event_type__} and {new.__event_type__} are two event types.")
+        raise ConfigurationError(
+            f"{where}: {old.__event_type__} and {new.__event_type__} are two event types."
+        )
     if new.__event_major__ != old.__event_major__ + 1:
         raise ConfigurationError(
             f"{where}: leads from version {old.__event_version__} to {new.__event_version__}; "
             "a step leads to the next major version."
         )
     if new.__upcaster__ is not None:
-        raise ConfigurationError(f"{where}: {new.__qualname__} has a step from {old.__event_version__} already.")
+        raise ConfigurationError(
+            f"{where}: {new.__qualname__} has a step from {old.__event_version__} already."
+        )
     new.__upcaster__ = (old, step)

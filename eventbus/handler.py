@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, cast
 
 from eventbus.context import Context
 from eventbus.dependency import Lifetime, Needs
@@ -40,7 +40,9 @@ class Handler:
         classes = self._parameter.classes
         if classes and envelope.event_type not in classes:
             wanted = ", ".join(sorted(classes))
-            raise Unreadable(Reason.UNKNOWN_TYPE, f"{envelope.event_type} is none of what the handler takes: {wanted}")
+            raise Unreadable(
+                Reason.UNKNOWN_TYPE, f"{envelope.event_type} is none of what the handler takes: {wanted}"
+            )
         return self._registry.upcast(envelope, classes.get(envelope.event_type))
 
     async def run(self, context: Context) -> None:
@@ -59,13 +61,18 @@ class Handler:
 
     @staticmethod
     def _take(result: object, context: Context) -> None:
-        returned: Sequence[object] = result if isinstance(result, (list, tuple)) else [result]
+        returned = cast("Sequence[object]", result) if isinstance(result, (list, tuple)) else [result]
         for each in returned:
-            if isinstance(each, (Event, Envelope)):
+            if isinstance(each, Event):
+                context.returned(each)
+            elif isinstance(each, Envelope):
                 context.returned(each)
             elif each is not None:
                 context.log.warning("handler.odd_return", returned=type(each).__qualname__)
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    """Whether calling it gives a coroutine: a coroutine function, or an object whose `__call__` is one."""
+    if inspect.isroutine(function) or isinstance(function, functools.partial):
+        return inspect.iscoroutinefunction(function)
+    return inspect.iscoroutinefunction(vars(type(function)).get("__call__"))

@@ -45,7 +45,9 @@ def for_retry(headers: Headers, routing_key: str, error: str, now: datetime) -> 
     return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers) + 1}
 
 
-def for_dead_letter(headers: Headers, routing_key: str, reason: str, error: str, now: datetime) -> dict[str, object]:
+def for_dead_letter(
+    headers: Headers, routing_key: str, reason: str, error: str, now: datetime
+) -> dict[str, object]:
     """The headers of a dead letter: the history so far, and why it ended."""
     return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers), REASON: reason}
 

@@ -53,7 +53,7 @@ class Pipeline:
         for delivery in deliveries:
             try:
                 readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
-            except Exception as error:  # whatever a message holds, it must not stop the next one
+            except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append((delivery, self._failed(delivery, error)))
         wanted = [pair for pair in readable if not self._is_passed_over(pair[0])]
         ended += [(delivery, Ack()) for delivery, _ in readable if self._is_passed_over(delivery)]
@@ -69,7 +69,7 @@ class Pipeline:
                 raise
             error = HandlerCancelled(self._member.queue)
             return [(delivery, self._failed(delivery, error)) for delivery, _ in readable]
-        except Exception as error:  # the policy decides what it means
+        except Exception as error:  # noqa: BLE001 -- the policy decides what it means
             return [(delivery, self._failed(delivery, error)) for delivery, _ in readable]
         return [(delivery, Ack()) for delivery, _ in readable]
 
@@ -118,7 +118,7 @@ class Pipeline:
 
 
 class HandlerCancelled(EventBusError):
-    """A handler raised CancelledError although nobody had cancelled it: something that it awaited was cancelled."""
+    """A handler raised CancelledError although nobody cancelled it: something it awaited was cancelled."""
 
     def __init__(self, subscription: str) -> None:
         self.subscription = subscription

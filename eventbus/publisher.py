@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, Unpack
+from typing import Any, Final, Literal, Unpack, cast
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
@@ -21,7 +21,7 @@ from eventbus.registry import Registry
 from eventbus.topic import check_event_type
 from eventbus.transport import Transport
 
-MEMBERS = ("event_id", "key", "correlation_id", "causation_id")
+MEMBERS: Final = ("event_id", "key", "correlation_id", "causation_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,21 @@ class Receipt:
 
     event_id: str
     state: Literal["confirmed", "spooled", "scheduled"]
-    """The broker has it on a quorum; a local file has it until the broker is back; the broker has it for later."""
+    """The broker has it on a quorum; a local file has it until then; the broker has it for later."""
 
 
 class Publisher:
-    """Publishes on behalf of one source. All events of one call are checked before the first byte is sent."""
+    """Publishes for one source. All events of a call are checked before the first byte is sent."""
 
     def __init__(
-        self, transport: Transport, *, source: str, codec: Codec, registry: Registry, clock: Clock, timeout: float
+        self,
+        transport: Transport,
+        *,
+        source: str,
+        codec: Codec,
+        registry: Registry,
+        clock: Clock,
+        timeout: float,
     ) -> None:
         self._transport = transport
         self._source = source
@@ -85,23 +92,25 @@ class Publisher:
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Envelope[Any]:
         members: dict[str, Any] = {"source": self._source}
-        members |= {name: options[name] for name in MEMBERS if name in options}
+        members |= {name: value for name, value in options.items() if name in MEMBERS}
         if isinstance(event, Envelope):  # what an envelope says itself stands
             said = {name: value for name, value in event if value is not None}
             return envelope_from({**members, **said})
         members.setdefault("event_id", new_event_id())
         if isinstance(event, Event):
             return Envelope.wrap(event, timestamp=self._clock.now(), **members)
-        if not isinstance(event, str):
-            raise InvalidEvent("event", "must be an Event, an Envelope, or an event type with its data", event)
         return self._by_name(event, data, options.get("version"), members)
 
     def _by_name(
-        self, event_type: str, data: object, version: str | None, members: dict[str, Any]
+        self, event_type: object, data: object, version: str | None, members: dict[str, Any]
     ) -> Envelope[Any]:
+        if not isinstance(event_type, str):
+            problem = "must be an Event, an Envelope, or an event type with its data"
+            raise InvalidEvent("event", problem, event_type)
         check_event_type(event_type)
         if not isinstance(data, Mapping):
             raise InvalidEvent("data", "must be a dict of the event's members", data, event_type=event_type)
+        data = cast("Mapping[str, Any]", data)
         event = self._registry.validate(event_type, data, version)
         if event is not None:
             return Envelope.wrap(event, timestamp=self._clock.now(), **members)

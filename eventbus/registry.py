@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from eventbus.envelope import Envelope
-from eventbus.errors import DuplicateEvent, InvalidEvent, UnregisteredEvent, Unreadable, shorten
+from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, shorten
 from eventbus.event import Event, parse_version
 from eventbus.outcome import Reason
 
@@ -83,24 +83,31 @@ class Registry:
             if not self.closed:
                 return None
             near = difflib.get_close_matches(event_type, self._versions, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(self.types()) or 'none'}"
+            hint = (
+                f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(self.types()) or 'none'}"
+            )
             raise UnregisteredEvent("event_type", f"{event_type!r} has no class{hint}")
         if version is None:
             return self.newest(event_type)
         if (event := versions.get(parse_version(version))) is None:
             known = ", ".join(e.__event_version__ for e in versions.values())
-            raise UnregisteredEvent("version", f"has no class; known are {known}", version, event_type=event_type)
+            raise UnregisteredEvent(
+                "version", f"has no class; known are {known}", version, event_type=event_type
+            )
         return event
 
-    def upcast(self, envelope: Envelope[dict[str, Any]], target: type[Event] | None = None) -> Envelope[Event]:
+    def upcast(
+        self, envelope: Envelope[dict[str, Any]], target: type[Event] | None = None
+    ) -> Envelope[Event]:
         """The envelope with its data as `target`, or as the newest class of its type.
 
-        A newer minor version is read tolerantly; an older major one through the upcasters. Raises `Unreadable`.
+        A newer minor version is read tolerantly, an older major one through the upcasters; `Unreadable` else.
         """
         target = target or self.newest(envelope.event_type)
         if target is None:
             raise Unreadable(
-                Reason.UNKNOWN_TYPE, f"no class describes {envelope.event_type}; add it to the service's schemas"
+                Reason.UNKNOWN_TYPE,
+                f"no class describes {envelope.event_type}; add it to the service's schemas",
             )
         major = parse_version(envelope.version)[0]
         return envelope.with_(data=_read(target, major, envelope))
@@ -113,7 +120,8 @@ def _read(target: type[Event], major: int, envelope: Envelope[dict[str, Any]]) -
         raise Unreadable(
             Reason.UNSUPPORTED_VERSION,
             f"{envelope.event_type} {envelope.version} cannot be read: the newest class here is "
-            f"{target.__event_version__}" + ("" if major > target.__event_major__ else ", and no @upcast leads there"),
+            f"{target.__event_version__}"
+            + ("" if major > target.__event_major__ else ", and no @upcast leads there"),
         )
     older, step = target.__upcaster__
     old = _read(older, major, envelope)
@@ -132,7 +140,8 @@ def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event
     except ValidationError as error:
         field, problem, _ = _first(error)
         raise Unreadable(
-            Reason.INVALID_DATA, f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}"
+            Reason.INVALID_DATA,
+            f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}",
         ) from None
 
 

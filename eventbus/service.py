@@ -38,7 +38,9 @@ class Service:
 
     def __init__(self, name: str, subscriptions: Iterable[Subscription[..., Any]]) -> None:
         if NAME.fullmatch(name) is None:
-            raise ConfigurationError(f"service {name!r}: use letters, digits, '_' and '-', and begin with a letter.")
+            raise ConfigurationError(
+                f"service {name!r}: use letters, digits, '_' and '-', and begin with a letter."
+            )
         self.name = name
         self.members = tuple(self._member(subscription) for subscription in subscriptions)
         self._check_names()
@@ -63,16 +65,19 @@ class Service:
             seen.collect(member.subscription.function.__globals__)
         return seen
 
-    def _member(self, subscription: object) -> Member:
-        if not isinstance(subscription, Subscription):
+    def _member(self, given: object) -> Member:
+        if not isinstance(given, Subscription):
             raise ConfigurationError(
-                f"service {self.name!r}: {subscription!r} is no subscription. "
+                f"service {self.name!r}: {given!r} is no subscription. "
                 "Decorate the function with @subscribe(…) and list it here."
             )
+        subscription: AnySubscription = given
         queue = f"{self.name}.{subscription.name}"
         if len(queue) > MAX_TYPE_BYTES:
             raise InvalidSubscription(
-                queue, f"its queue's name has {len(queue)} bytes, {MAX_TYPE_BYTES} are allowed", "Shorten name=…"
+                queue,
+                f"its queue's name has {len(queue)} bytes, {MAX_TYPE_BYTES} are allowed",
+                "Shorten name=…",
             )
         signature = read_signature(
             queue, subscription.function, subscription.topics, batched=subscription.batch is not None

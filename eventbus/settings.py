@@ -15,29 +15,29 @@ PREFIX: Final = "EVENTBUS_"
 
 
 class Settings(BaseModel):
-    """Each is read from `EVENTBUS_<NAME>`; or, for one that may hold a secret, from the file `EVENTBUS_<NAME>_FILE`."""
+    """Each is read from `EVENTBUS_<NAME>`, or from the file that `EVENTBUS_<NAME>_FILE` names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = "sqlite:///eventbus.db"
     """The broker: `amqp://user:password@host/vhost`, `sqlite:///events.db` or `sqlite://:memory:`."""
-    namespace: str = Field("events", pattern=r"\A[a-z][a-z0-9_-]{0,40}\z")
+    namespace: str = Field(default="events", pattern=r"\A[a-z][a-z0-9_-]{0,40}\z")
     """Prefix of every exchange and internal queue; several namespaces share a broker without meeting."""
     schemas: tuple[str, ...] = ()
-    """Modules with event classes, comma-separated. Given, publishing a type that is in none of them is refused."""
-    publish_timeout: float = Field(10.0, gt=0)
+    """Modules with event classes, comma-separated; then publishing a type that is in none is refused."""
+    publish_timeout: float = Field(default=10.0, gt=0)
     """Seconds until `publish` raises, whatever the broker does."""
-    connect_timeout: float = Field(10.0, gt=0)
+    connect_timeout: float = Field(default=10.0, gt=0)
     """Seconds until a broker counts as unreachable."""
-    shutdown_grace: float = Field(30.0, ge=0)
+    shutdown_grace: float = Field(default=30.0, ge=0)
     """Seconds that running handlers get after SIGTERM."""
-    max_body_bytes: int = Field(1024 * 1024, gt=0, le=16 * 1024 * 1024)
-    log_max_age_days: float = Field(7.0, gt=0)
+    max_body_bytes: int = Field(default=1024 * 1024, gt=0, le=16 * 1024 * 1024)
+    log_max_age_days: float = Field(default=7.0, gt=0)
     """How long the history is kept."""
-    log_max_bytes: int = Field(5_000_000_000, gt=0)
+    log_max_bytes: int = Field(default=5_000_000_000, gt=0)
     """How much of the history is kept."""
     synchronous: Literal["full", "normal"] = "full"
-    """The embedded transport's PRAGMA: `full` survives a power cut, `normal` only the death of the process."""
+    """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
     management_url: str | None = None
     """RabbitMQ's management API; default: port 15672 of the same host, with the same user."""
     log_format: Literal["console", "json"] = "console"
@@ -45,7 +45,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
-        """What is set, and `overrides` where they are not None; raises `ConfigurationError` naming the variable."""
+        """What is set, and `overrides` where not None; `ConfigurationError` names the bad variable."""
         found = {name: text for name in cls.model_fields if (text := _read(name, environment)) is not None}
         values: dict[str, object] = dict(found)
         if "schemas" in found:

@@ -48,7 +48,12 @@ def read_signature(
 
 class _Reader:
     def __init__(
-        self, subscription: str, function: Callable[..., Any], topics: Sequence[str | type[Event]], *, batched: bool
+        self,
+        subscription: str,
+        function: Callable[..., Any],
+        topics: Sequence[str | type[Event]],
+        *,
+        batched: bool,
     ) -> None:
         self._subscription = subscription
         self._function = function
@@ -74,7 +79,8 @@ class _Reader:
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]
         if isinstance(hint, type) and issubclass(hint, Envelope):
-            (inner,) = hint.__pydantic_generic_metadata__["args"] or (dict,)
+            given: tuple[object, ...] = hint.__pydantic_generic_metadata__["args"]  # pyright: ignore[reportUnknownMemberType] -- of the unparametrised class
+            inner = given[0] if given else dict
             return self._data(name, inner, enveloped=True)
         return self._data(name, hint, enveloped=False)
 
@@ -93,11 +99,8 @@ class _Reader:
                 return self._of(name, classes, enveloped=enveloped)
             return EventParameter(as_dict=True, enveloped=enveloped)
         if hint is Event:
-            named = [topic for topic in self._topics if isinstance(topic, type)]
-            return EventParameter(
-                as_dict=False, classes={c.__event_type__: c for c in named}, enveloped=enveloped
-            )
-        if hint is Any or hint in (dict, Mapping) or get_origin(hint) in (dict, Mapping):
+            return EventParameter(as_dict=False, enveloped=enveloped)
+        if hint is Any or hint is dict or hint is Mapping or get_origin(hint) in (dict, Mapping):
             return EventParameter(as_dict=True, enveloped=enveloped)
         members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
         if members and all(isinstance(member, type) and issubclass(member, Event) for member in members):
@@ -107,7 +110,9 @@ class _Reader:
     def _of(self, name: str, members: Sequence[Any], *, enveloped: bool) -> EventParameter:
         classes: dict[str, type[Event]] = {member.__event_type__: member for member in members}
         if "" in classes:
-            raise self._wrong(f"{classes[''].__qualname__} has no event type: class X(Event, type=\"order.created\")")
+            raise self._wrong(
+                f'{classes[""].__qualname__} has no event type: class X(Event, type="order.created")'
+            )
         patterns = [topic if isinstance(topic, str) else topic.__event_type__ for topic in self._topics]
         for event_type in classes:
             if not any(matches(pattern, event_type) for pattern in patterns):
@@ -115,14 +120,18 @@ class _Reader:
         for pattern in patterns:
             if pattern not in classes:
                 raise self._wrong(
-                    f"{pattern!r} brings more than {', '.join(sorted(classes))}; annotate {name!r} as Event or dict"
+                    f"{pattern!r} brings more than {', '.join(sorted(classes))}; "
+                    f"annotate {name!r} as Event or dict"
                 )
         return EventParameter(as_dict=False, classes=classes, enveloped=enveloped)
 
-    # --- everything else --------------------------------------------------------------------------------------
+    # --- everything else ------------------------------------------------------------------------------------
 
     def _plan(
-        self, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any], within: tuple[Callable[..., Any], ...]
+        self,
+        parameters: Sequence[inspect.Parameter],
+        hints: Mapping[str, Any],
+        within: tuple[Callable[..., Any], ...],
     ) -> Plan:
         contexts: list[str] = []
         depends: dict[str, Recipe] = {}
@@ -152,7 +161,7 @@ class _Reader:
             plan.contexts or any(r.depends.scope == "delivery" for r in plan.depends.values())
         ):
             raise self._wrong(
-                f"{_named(factory)} is made once for the service and cannot take what belongs to one delivery; "
+                f"{_named(factory)} is made once for the service and cannot take what is of one delivery; "
                 f'use Depends({_named(factory)}, scope="delivery")'
             )
         return Recipe(depends, plan)

@@ -36,7 +36,7 @@ class Subscriber:
         while not self._stopping.is_set():
             try:
                 await self._consume()
-            except Exception as error:  # one subscription's trouble never stops the others
+            except Exception as error:  # noqa: BLE001 -- one subscription's trouble never stops the others
                 self._log.exception("subscription.failed", error=describe(error))
                 await self._pause()
             finally:
@@ -56,7 +56,9 @@ class Subscriber:
             )
             self._consumption = consumption
             settling = Settling(consumption)
-            intake = Intake(size=batch.size, within=batch.within) if (batch := subscription.batch) else Intake()
+            intake = (
+                Intake(size=batch.size, within=batch.within) if (batch := subscription.batch) else Intake()
+            )
             if self._stopping.is_set():
                 return
             self.ready.set()

@@ -37,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription(Generic[P, R]):
-    """A handler, the topics it wants, and how it is to be run. Calling it calls the function, as in a unit test."""
+    """A handler, its topics, and how it is to be run. Calling it calls the function, as in a unit test."""
 
     function: Callable[P, R]
     topics: tuple[str | type[Event], ...]
@@ -75,13 +75,15 @@ class Subscription(Generic[P, R]):
                 check_pattern(topic)
             elif not topic.__event_type__:
                 raise self._wrong(
-                    f"{topic.__qualname__} has no event type", 'Declare it as class X(Event, type="order.created")'
+                    f"{topic.__qualname__} has no event type",
+                    'Declare it as class X(Event, type="order.created")',
                 )
         if NAME.fullmatch(self.name) is None:
             raise self._wrong("its name is part of a queue's name", "Use letters, digits, '_' and '-'")
         if not self.timeout > 0 or self.concurrency < 1 or self.prefetch < 1:
             raise self._wrong(
-                "timeout (seconds), concurrency and prefetch must be above 0", "Leave them out for the defaults"
+                "timeout (seconds), concurrency and prefetch must be above 0",
+                "Leave them out for the defaults",
             )
         if self.start != "new":
             raise self._wrong(
@@ -92,7 +94,7 @@ class Subscription(Generic[P, R]):
         return InvalidSubscription(self.name, problem, remedy)
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
     *topics: str | type[Event],
     name: str | None = None,
     retry: RetryPolicy | None = None,
@@ -104,7 +106,7 @@ def subscribe(
     on_replay: OnReplay = "run",
     deduplicate: bool = True,
 ) -> Callable[[Callable[P, R]], Subscription[P, R]]:
-    """Mark a function as the handler of `topics`: event classes, event types, or patterns (`order.*`, `order.#`).
+    """Mark a function as the handler of `topics`: event classes, event types, or patterns (`order.*`).
 
     `name` (default: the function's) makes the queue `<service>.<name>`. `timeout` bounds one run, in seconds.
     `concurrency` events are handled side by side in one process; `prefetch` (default: twice that, or two

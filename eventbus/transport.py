@@ -112,7 +112,7 @@ class Drift:
 
 
 class Consumption(Protocol):
-    """Consuming from one queue: `async with transport.consume(…) as consumption: async for batch in consumption`.
+    """Consuming from one queue: `async with transport.consume(…) as consumption: async for batch in …`.
 
     Entered when the broker hands over to it; it consumes again by itself after any loss. Iterating gives
     non-empty batches, and ends after `stop`. Left without `settle`, a delivery comes back to the queue.

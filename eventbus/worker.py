@@ -114,7 +114,7 @@ class Worker:
         try:
             async with asyncio.timeout(self._grace):
                 await lifetime.close()
-        except Exception as error:  # one service's clean-up must not keep the others from theirs
+        except Exception as error:  # noqa: BLE001 -- one service's clean-up must not keep others from theirs
             self._log.exception("dependency.cleanup_failed", error=describe(error))
 
     def _thread_count(self) -> int:

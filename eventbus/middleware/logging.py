@@ -12,7 +12,9 @@ _EXPECTED = (RetryLater, Reject, HandlerTimeout)
 """Their message says it all: a traceback would only hide it."""
 
 
-def log_failures(_member: Member) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
+def log_failures(
+    _member: Member,
+) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
     async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
         try:
             await proceed(context)

@@ -11,12 +11,13 @@ from eventbus.service import Member
 
 
 def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
-    """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, unobserved, and its result is lost."""
+    """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost."""
     timeout = member.subscription.timeout
 
     async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout) as limit:
+            async with limit:
                 await proceed(context)
         except TimeoutError:
             if limit.expired():

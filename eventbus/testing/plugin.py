@@ -13,8 +13,8 @@ It needs pytest-asyncio; without it only this fixture fails, with a message that
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -22,24 +22,31 @@ if TYPE_CHECKING:
     from eventbus.service import Service
     from eventbus.testing.bus import TestBus
 
-try:
-    from pytest_asyncio import fixture as async_fixture
-except ImportError:
 
-    @pytest.fixture
-    def event_bus() -> None:
-        """Say what is missing."""
+def _missing(function: Callable[..., object]) -> object:
+    """A fixture of the same name, which says what is missing."""
+
+    def missing() -> None:
         raise pytest.UsageError("the fixture event_bus needs pytest-asyncio: pip install pytest-asyncio")
 
-else:
+    return pytest.fixture(name=function.__name__)(missing)
 
-    @async_fixture
-    async def event_bus(event_bus_services: Sequence[Service]) -> AsyncIterator[TestBus]:
-        """A TestBus that runs the services of the fixture `event_bus_services`."""
-        from eventbus.testing.bus import TestBus  # not at start: pytest loads this file in every project
 
-        async with TestBus(*event_bus_services) as bus:
-            yield bus
+def _async_fixture() -> Callable[[Callable[..., object]], object]:
+    try:
+        import pytest_asyncio
+    except ImportError:
+        return _missing
+    return cast("Callable[[Callable[..., object]], object]", pytest_asyncio.fixture)
+
+
+@_async_fixture()
+async def event_bus(event_bus_services: Sequence[Service]) -> AsyncIterator[TestBus]:
+    """A TestBus that runs the services of the fixture `event_bus_services`."""
+    from eventbus.testing.bus import TestBus  # not at start: pytest loads this file in every project
+
+    async with TestBus(*event_bus_services) as bus:
+        yield bus
 
 
 @pytest.fixture

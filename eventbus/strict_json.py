@@ -1,0 +1,130 @@
+"""JSON bodies as the contract has them: no name twice, no absurd numbers, no absurd nesting.
+
+Fast where a body is plain, exact where it looks odd: pydantic's parser reads everything, and only what it
+cannot rule out to be bad is read a second time, strictly.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from pydantic_core import from_json
+
+from eventbus.errors import shorten
+
+
+class BadJson(ValueError):
+    """A body that is not read; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLimits:
+    nesting: int = 100
+    digits: int = 1000
+
+
+def read_object(body: bytes, limits: JsonLimits) -> dict[str, Any]:
+    """The object that `body` is; raises `BadJson`."""
+    try:
+        parsed: object = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadJson(str(error) if body else "the body is empty") from None
+    if not isinstance(parsed, dict):
+        raise BadJson(f"the body is no JSON object but {type(parsed).__name__}")
+    members = cast("dict[str, Any]", parsed)
+    if not _is_plain(body, members, limits):
+        _read_strictly(body, limits)
+    return members
+
+
+def first_not_finite(body: bytes) -> str | None:
+    """The path of the first NaN or infinity among the numbers of a body that we wrote, if there is one."""
+    stack: list[tuple[str, object]] = [("", json.loads(body))]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return path
+        stack.extend(_children(path, value))
+    return None
+
+
+_MEMBER: Final = re.compile(rb'"\s*:')
+_ODD_NUMBER: Final = re.compile(rb"[0-9]{300}|[0-9][eE][+]?[0-9]{3}")
+
+
+def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
+    """Whether a body that parsed can have no duplicate names, no huge numbers and no deep nesting.
+
+    Every member is written `"…" :`, and strings can only add to that count: so when it equals the number of
+    members that came out of the parser, no name came twice.
+    """
+    if _ODD_NUMBER.search(body):
+        return False
+    members, depth = _measure(parsed)
+    return depth <= limits.nesting and len(_MEMBER.findall(body)) == members
+
+
+def _measure(root: object) -> tuple[int, int]:
+    """The number of object members in a parsed value, and how deep it is nested."""
+    members, depth, level = 0, 0, [root]
+    while level:
+        depth += 1
+        below: list[object] = []
+        for value in level:
+            values: Collection[object]
+            if isinstance(value, dict):
+                values = cast("dict[str, object]", value).values()
+                members += len(values)
+            else:
+                values = cast("list[object]", value)
+            below += [each for each in values if isinstance(each, (dict, list))]
+        level = below
+    return members, depth
+
+
+def _children(path: str, value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value)
+        return [(f"{path}.{name}" if path else name, item) for name, item in named.items()]
+    if isinstance(value, list):
+        return [(f"{path}[{at}]", item) for at, item in enumerate(cast("list[object]", value))]
+    return []
+
+
+def _read_strictly(body: bytes, limits: JsonLimits) -> None:
+    """Read once more with every rule on; raises `BadJson` naming the one that is broken."""
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise BadJson(f"the name {shorten(twice)!r} stands twice in one object")
+        return members
+
+    def short(digits: str) -> int:
+        _refuse_long(digits, limits)
+        return int(digits)
+
+    def finite(digits: str) -> float:
+        _refuse_long(digits, limits)
+        if not math.isfinite(number := float(digits)):
+            raise BadJson(f"the number {shorten(digits, 40)} is out of range")
+        return number
+
+    try:
+        parsed = json.loads(body, object_pairs_hook=unique, parse_int=short, parse_float=finite)
+    except (ValueError, RecursionError) as error:
+        raise BadJson(str(error)) from None
+    if (depth := _measure(parsed)[1]) > limits.nesting:
+        raise BadJson(f"nested {depth} deep, {limits.nesting} are allowed")
+
+
+def _refuse_long(digits: str, limits: JsonLimits) -> None:
+    if len(digits) > limits.digits:
+        raise BadJson(f"a number of {len(digits)} digits, {limits.digits} are allowed")
