@@ -1,0 +1,79 @@
+"""The kinds of broker that the suite runs on, each seen through one small value."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from eventbus.embedded import EmbeddedTransport
+from tests.conformance.process import Process
+from tests.support.eventually import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from eventbus.transport import Transport
+    from tests.support.broker import Broker
+
+KINDS: Final = ("memory", "file", "rabbitmq")
+
+ACROSS_PROCESSES: Final = pytest.mark.parametrize("transport_factory", ["file", "rabbitmq"], indirect=True)
+"""For what needs a second transport or process on the same broker: ":memory:" belongs to one transport."""
+
+
+@dataclass(frozen=True)
+class TransportFactory:
+    """One broker under test: how to reach it, from here and from another process."""
+
+    name: str
+    address: str
+    """The path of a file, ":memory:", or the AMQP URL of a virtual host."""
+    management: Broker | None = None
+
+    def new(self) -> Transport:
+        """Another transport to this broker, not yet open."""
+        return connect(self.name, self.address)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Transport]:
+        transport = self.new()
+        await transport.open()
+        try:
+            yield transport
+        finally:
+            await transport.close()
+
+    def process(self, *command: str, log: Path) -> AbstractAsyncContextManager[Process]:
+        """A process of its own that does one thing to this broker; see `tests/conformance/program.py`."""
+        return Process.started("tests.conformance.program", self.name, self.address, *command, log=log)
+
+    async def cut(self) -> None:
+        """RabbitMQ closes every connection to the virtual host; returns when it has closed one at least."""
+        assert self.management is not None, f"{self.name} has no connections to cut"
+        await eventually(
+            lambda: asyncio.to_thread(_close_connections, self.management, self.address), within=10
+        )
+
+
+def connect(name: str, address: str) -> Transport:
+    if name == "rabbitmq":
+        from eventbus.rabbitmq import RabbitMQTransport  # noqa: PLC0415
+
+        return RabbitMQTransport(address)
+    return EmbeddedTransport(address)
+
+
+def _close_connections(broker: Broker, amqp_url: str) -> int:
+    vhost = urllib.parse.urlsplit(amqp_url).path.removeprefix("/")
+    closed = 0
+    for connection in broker.api("GET", f"vhosts/{vhost}/connections"):
+        with suppress(AssertionError):  # it was gone before we came
+            broker.api("DELETE", f"connections/{urllib.parse.quote(connection['name'], safe='')}")
+            closed += 1
+    return closed

@@ -1,0 +1,40 @@
+"""How much of everything: small numbers for every day, large ones with EVENTBUS_TEST_FULL=1."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+FULL: Final = os.environ.get("EVENTBUS_TEST_FULL") == "1"
+
+
+def _size(everyday: int, full: int) -> int:
+    return full if FULL else everyday
+
+
+# fmt: off
+PATIENCE: Final = float(_size(15, 240))             # seconds until a test says that nothing more comes
+TEST_TIMEOUT: Final = _size(60, 600)                # seconds until pytest ends a test that hangs
+
+MESSAGES_WITH_METADATA: Final   = _size(20, 100)
+MESSAGES_IN_ORDER: Final        = _size(200, 1_000)
+TOPICS: Final                   = _size(5, 20)
+MESSAGES_A_TOPIC: Final         = _size(20, 100)
+MESSAGES_TO_TWO_SERVICES: Final = _size(50, 50)
+PATTERNS: Final                 = _size(8, 26)      # of the 26 in RabbitMQ's own table
+
+SUBSCRIBERS_OF_ONE_QUEUE: Final = _size(8, 50)
+MESSAGES_FOR_THEM: Final        = _size(400, 5_000)
+BATCHES_BETWEEN_CLOSES: Final   = 5
+MESSAGES_OVER_CLOSES: Final     = _size(500, 5_000)
+CLOSED_AT_ONCE: Final           = 10
+MESSAGES_AT_CLOSE: Final        = _size(1_000, 10_000)
+
+FAILING_SUBSCRIBERS: Final      = 3
+FAILURES_OF_EACH: Final         = _size(20, 100)
+MESSAGES_AFTER_FAILURES: Final  = _size(20, 50)
+
+PUBLISHERS: Final               = _size(10, 100)
+MESSAGES_UNDER_LOAD: Final      = _size(500, 10_000)
+LOSSES_UNDER_LOAD: Final        = _size(2, 5)
+# fmt: on

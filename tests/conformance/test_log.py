@@ -1,0 +1,148 @@
+"""Every event is in the history once, in order, whoever subscribes and however often it was retried."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from eventbus.outcome import DeadLetter, Reason, RetryAfter
+from tests.conformance import drive, sizes
+from tests.conformance.drive import CHARGE, CHARGE_ALONE
+from tests.support.eventually import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventbus.transport import LogEntry, Message, Transport
+
+
+async def test_the_log_from_first_holds_everything_in_order(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = [*drive.some_messages(30), *drive.some_messages(10, "nobody.subscribes")]
+    await drive.send(transport, *sent)
+
+    entries = await drive.history(transport, "first", len(sent))
+
+    assert drive.ids(entries) == drive.ids(sent)
+    assert [entry.message.body for entry in entries] == [message.body for message in sent]
+    assert [entry.message.routing_key for entry in entries] == [message.routing_key for message in sent]
+    offsets = [entry.offset for entry in entries]
+    assert offsets == sorted(set(offsets))
+
+
+async def test_the_log_is_the_same_however_often_it_is_read(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    await drive.send(transport, *drive.some_messages(10))
+
+    first, again = await asyncio.gather(*(drive.history(transport, "first", 10) for _ in range(2)))
+
+    assert again == first
+
+
+async def test_the_log_from_an_offset_begins_with_that_entry(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(30)
+    for start in range(0, 30, 10):
+        await drive.send(transport, *sent[start : start + 10])
+    offsets = [entry.offset for entry in await drive.history(transport, "first", 30)]
+
+    for begin in (0, 7, 29):
+        entries = await drive.history(transport, offsets[begin], 30 - begin)
+        assert drive.ids(entries) == drive.ids(sent[begin:])
+
+
+async def test_the_log_from_a_time_leaves_out_what_was_logged_before(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    before, after = drive.some_messages(5), drive.some_messages(5)
+    await drive.send(transport, *before)
+    since = datetime.now(UTC) + timedelta(seconds=1)
+    # A second on either side, because a broker may know whole seconds only.
+    await eventually(lambda: datetime.now(UTC) > since + timedelta(seconds=1))
+    await drive.send(transport, *after)
+
+    assert drive.ids(await drive.history(transport, since, 5)) == drive.ids(after)
+
+
+async def test_the_log_from_a_time_before_everything_is_all_of_it(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(5)
+    await drive.send(transport, *sent)
+
+    assert drive.ids(await drive.history(transport, datetime(2020, 1, 1, tzinfo=UTC), 5)) == drive.ids(sent)
+
+
+async def test_the_log_from_next_holds_only_what_comes_from_now_on(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    await drive.send(transport, *drive.some_messages(10))
+
+    reading = asyncio.create_task(drive.history(transport, "next", 3))
+    sent: list[Message] = []
+
+    async def one_more() -> bool:
+        sent.append(drive.a_message())
+        await drive.send(transport, sent[-1])
+        return reading.done()
+
+    await eventually(one_more, within=sizes.PATIENCE, every=0.05)
+    entries = drive.ids(await reading)
+    first = drive.ids(sent).index(entries[0])
+    assert entries == drive.ids(sent)[first : first + len(entries)]
+
+
+async def test_the_log_waits_for_more_at_its_end(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(6)
+    entries: list[LogEntry] = []
+
+    async def read() -> None:
+        async for batch in transport.log("first"):
+            entries.extend(batch)
+
+    reading = asyncio.create_task(read())
+    try:
+        for end in (2, 4, 6):
+            await drive.send(transport, *sent[end - 2 : end])
+            await eventually(_ids_are(entries, sent[:end]), within=sizes.PATIENCE)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_retries_dead_letters_and_copies_for_one_queue_are_no_history(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent, last = drive.a_message(), drive.a_message()
+    await drive.send(transport, sent)
+    await drive.send(transport, drive.a_message(queue=CHARGE))
+    async with transport.consume(CHARGE, prefetch=10) as consumption:
+        await drive.collect(consumption, 2, outcome=RetryAfter(0.0, "no"))
+        await drive.collect(consumption, 2, outcome=DeadLetter(Reason.EXHAUSTED, "no"))
+    await drive.send(transport, last)
+
+    assert drive.ids(await drive.history(transport, "first", 2)) == drive.ids([sent, last])
+
+
+async def test_a_delayed_event_is_logged_once_when_it_is_due(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    delayed, at_once, last = drive.a_message(delay=1.0), drive.a_message(), drive.a_message()
+    await drive.send(transport, delayed, at_once)
+    async with transport.consume(CHARGE, prefetch=10) as consumption:
+        await drive.collect(consumption, 2)
+    await drive.send(transport, last)
+
+    assert drive.ids(await drive.history(transport, "first", 3)) == drive.ids([at_once, delayed, last])
+
+
+async def test_entries_know_when_they_were_logged_if_the_broker_does(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    began = datetime.now(UTC)
+    await drive.send(transport, drive.a_message())
+
+    (entry,) = await drive.history(transport, "first", 1)
+
+    off = timedelta(seconds=2)
+    assert entry.logged_at is None or began - off <= entry.logged_at <= datetime.now(UTC) + off
+
+
+def _ids_are(entries: list[LogEntry], sent: list[Message]) -> Callable[[], bool]:
+    return lambda: drive.ids(entries) == drive.ids(sent)

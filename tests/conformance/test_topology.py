@@ -1,0 +1,119 @@
+"""Making the queues and bindings exist, and seeing where they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from eventbus.transport import Topology
+from tests.conformance import drive
+from tests.conformance.drive import CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY, ORDER_CREATED
+from tests.conformance.kinds import ACROSS_PROCESSES
+
+if TYPE_CHECKING:
+    from eventbus.transport import Transport
+    from tests.conformance.kinds import TransportFactory
+
+
+async def test_applying_twice_is_harmless_and_keeps_what_is_in_the_queues(transport: Transport) -> None:
+    await transport.apply(CHARGE_AND_NOTIFY)
+    sent = drive.some_messages(5)
+    await drive.send(transport, *sent)
+    await transport.apply(CHARGE_AND_NOTIFY)
+    await transport.apply(CHARGE_ALONE)
+
+    for queue in (CHARGE, NOTIFY):
+        assert drive.ids(await drive.contents(transport, queue)) == drive.ids(sent)
+
+
+async def test_a_topology_without_queues_is_enough_for_the_history(transport: Transport) -> None:
+    await transport.apply(Topology())
+    sent = drive.some_messages(3)
+    await drive.send(transport, *sent)
+
+    assert drive.ids(await drive.history(transport, "first", 3)) == drive.ids(sent)
+
+
+async def test_there_is_no_drift_after_apply(transport: Transport) -> None:
+    await transport.apply(CHARGE_AND_NOTIFY)
+
+    assert list(await transport.diff(CHARGE_AND_NOTIFY)) == []
+
+
+async def test_a_missing_queue_is_drift(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+
+    drifts = await transport.diff(CHARGE_AND_NOTIFY)
+
+    assert {drift.kind for drift in drifts} == {"missing"}
+    assert f"queue {NOTIFY}" in [drift.what for drift in drifts]
+    assert not [drift for drift in drifts if CHARGE in drift.what]
+    assert all(drift.fix for drift in drifts)
+
+
+async def test_a_missing_binding_is_drift(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    wanted = drive.topology(**{CHARGE: [ORDER_CREATED, "order.paid"]})
+
+    drifts = await transport.diff(wanted)
+
+    assert [(drift.kind, drift.what) for drift in drifts] == [("missing", f"binding order.paid → {CHARGE}")]
+    assert all(drift.fix for drift in drifts)
+
+
+async def test_looking_for_drift_changes_nothing(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+
+    first = await transport.diff(CHARGE_AND_NOTIFY)
+    again = await transport.diff(CHARGE_AND_NOTIFY)
+
+    assert list(again) == list(first) != []
+
+
+async def test_applying_adds_what_is_missing(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    wanted = drive.topology(**{CHARGE: [ORDER_CREATED, "order.paid"], NOTIFY: ["#"]})
+    await transport.apply(wanted)
+    sent = [drive.a_message("order.paid"), drive.a_message()]
+    await drive.send(transport, *sent)
+
+    assert list(await transport.diff(wanted)) == []
+    for queue in (CHARGE, NOTIFY):
+        assert drive.ids(await drive.contents(transport, queue)) == drive.ids(sent)
+
+
+@ACROSS_PROCESSES
+async def test_two_transports_apply_the_same_at_once(
+    transport_factory: TransportFactory, transport: Transport
+) -> None:
+    async with transport_factory.opened() as another:
+        appliers = (transport, another, transport, another)
+        await asyncio.gather(*(each.apply(CHARGE_AND_NOTIFY) for each in appliers))
+
+        sent = drive.a_message()
+        await drive.send(another, sent)
+        assert drive.ids(await drive.contents(transport, CHARGE)) == [sent.event_id]
+        assert list(await another.diff(CHARGE_AND_NOTIFY)) == []
+
+
+@ACROSS_PROCESSES
+async def test_what_one_transport_sends_another_receives(
+    transport_factory: TransportFactory, transport: Transport
+) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(20)
+    async with transport_factory.opened() as another, another.consume(CHARGE, prefetch=10) as consumption:
+        await drive.send(transport, *sent)
+        assert drive.ids(await drive.collect(consumption, 20)) == drive.ids(sent)
+
+
+@ACROSS_PROCESSES
+async def test_queues_outlive_the_transport_that_made_them(transport_factory: TransportFactory) -> None:
+    sent = drive.some_messages(20)
+    async with transport_factory.opened() as first:
+        await first.apply(CHARGE_ALONE)
+        await drive.send(first, *sent)
+
+    async with transport_factory.opened() as second:
+        assert drive.ids(await drive.contents(second, CHARGE)) == drive.ids(sent)
+        assert drive.ids(await drive.history(second, "first", 20)) == drive.ids(sent)
