@@ -119,8 +119,7 @@ class Envelope(BaseModel, Generic[E]):
 def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
     """An envelope that keeps all the rules; raises `InvalidEvent` naming the first that is broken."""
     try:
-        checked: Envelope[Any] = Envelope[Any].model_validate(members)
-        return checked
+        return Envelope[Any].model_validate(members)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         member = str(first["loc"][0])

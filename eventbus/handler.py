@@ -63,10 +63,8 @@ class Handler:
     def _take(result: object, context: Context) -> None:
         returned = cast("Sequence[object]", result) if isinstance(result, (list, tuple)) else [result]
         for each in returned:
-            if isinstance(each, Event):
-                context.returned(each)
-            elif isinstance(each, Envelope):
-                context.returned(each)
+            if isinstance(each, (Event, Envelope)):
+                context.returned(cast("Event", each))
             elif each is not None:
                 context.log.warning("handler.odd_return", returned=type(each).__qualname__)
 
@@ -75,4 +73,4 @@ def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling it gives a coroutine: a coroutine function, or an object whose `__call__` is one."""
     if inspect.isroutine(function) or isinstance(function, functools.partial):
         return inspect.iscoroutinefunction(function)
-    return inspect.iscoroutinefunction(vars(type(function)).get("__call__"))
+    return inspect.iscoroutinefunction(function.__call__)

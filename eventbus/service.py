@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from eventbus.errors import ConfigurationError, InvalidSubscription
 from eventbus.event import Event
@@ -66,12 +66,12 @@ class Service:
         return seen
 
     def _member(self, given: object) -> Member:
-        if not isinstance(given, Subscription):
+        if not _is_subscription(given):
             raise ConfigurationError(
                 f"service {self.name!r}: {given!r} is no subscription. "
                 "Decorate the function with @subscribe(…) and list it here."
             )
-        subscription: AnySubscription = given
+        subscription = given
         queue = f"{self.name}.{subscription.name}"
         if len(queue) > MAX_TYPE_BYTES:
             raise InvalidSubscription(
@@ -96,3 +96,7 @@ class Service:
     def _named(member: Member) -> list[type[Event]]:
         topics = [topic for topic in member.subscription.topics if isinstance(topic, type)]
         return [*topics, *member.signature.event.classes.values()]
+
+
+def _is_subscription(given: object) -> TypeGuard[AnySubscription]:
+    return isinstance(given, Subscription)

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
 
 from eventbus.context import Context
 from eventbus.dependency import Depends, Plan, Recipe
@@ -78,9 +78,9 @@ class _Reader:
             hint = self._item(name, hint)
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]
-        if isinstance(hint, type) and issubclass(hint, Envelope):
-            given: tuple[object, ...] = hint.__pydantic_generic_metadata__["args"]  # pyright: ignore[reportUnknownMemberType] -- of the unparametrised class
-            inner = given[0] if given else dict
+        if _is_envelope(hint):
+            given = hint.__pydantic_generic_metadata__["args"]
+            inner: object = given[0] if given else dict
             return self._data(name, inner, enveloped=True)
         return self._data(name, hint, enveloped=False)
 
@@ -182,6 +182,10 @@ class _Reader:
 
     def _wrong(self, problem: str) -> InvalidSubscription:
         return InvalidSubscription(self._subscription, problem, RIGHT_FORM)
+
+
+def _is_envelope(hint: object) -> TypeGuard[type[Envelope[Any]]]:
+    return isinstance(hint, type) and issubclass(hint, Envelope)
 
 
 def _depends(hint: object) -> Depends | None:
