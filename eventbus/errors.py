@@ -10,6 +10,19 @@ from typing import Any
 class EventBusError(Exception):
     """The root: `except EventBusError` catches all that eventbus raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, with its evidence: a handler may raise it in a process pool."""
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(
+    kind: type[EventBusError], args: tuple[object, ...], evidence: dict[str, object]
+) -> EventBusError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(evidence)
+    return error
+
 
 # --- configuration and wiring: seen when a program starts -------------------------------------------------
 
@@ -100,7 +113,7 @@ class SendFailed(EventBusError):
         )
 
 
-class PublishTimeout(SendFailed):
+class PublishTimeout(SendFailed, TimeoutError):
     """The broker did not confirm in time."""
 
 
@@ -128,8 +141,8 @@ class Unreadable(EventBusError):
         super().__init__(problem)
 
 
-class HandlerTimeout(EventBusError):
-    """A handler ran longer than its subscription allows (seconds)."""
+class HandlerTimeout(EventBusError, TimeoutError):
+    """A handler ran longer than its subscription allows (seconds); `retry_on=(TimeoutError,)` covers it."""
 
     def __init__(self, subscription: str, timeout: float) -> None:
         self.subscription = subscription
@@ -178,5 +191,9 @@ def shorten(text: str, limit: int = 120) -> str:
 
 def describe(error: BaseException) -> str:
     """An error on one inert line, for headers, logs and terminals: `ValueError: no such card`."""
-    text: Any = str(error)
-    return shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 -- a foreign __str__ must not lose the error that it belongs to
+        text = f"(its message cannot be read: {type(broken).__name__})"
+    return shorten(f"{name}: {text}" if text else name, 500)
