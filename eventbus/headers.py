@@ -21,6 +21,9 @@ TRACEPARENT: Final = "traceparent"
 Headers = Mapping[str, object]
 """AMQP field values: str, bytes, bool, int, float, Decimal, datetime, None, and lists and dicts of them."""
 
+MAX_ATTEMPT: Final = 2**63 - 1
+"""The largest number that AMQP carries; a forged one must not make a message that cannot be sent."""
+
 NO_HEADERS: Final[Headers] = MappingProxyType({})
 
 
@@ -42,7 +45,8 @@ def publishable(headers: Headers) -> dict[str, object]:
 
 def for_retry(headers: Headers, routing_key: str, error: str, now: datetime) -> dict[str, object]:
     """The headers of the next attempt."""
-    return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers) + 1}
+    following = min(attempt(headers) + 1, MAX_ATTEMPT)
+    return {**_failed(headers, routing_key, error, now), ATTEMPT: following}
 
 
 def for_dead_letter(
