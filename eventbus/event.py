@@ -52,9 +52,9 @@ class Event(BaseModel):
         cls.__event_version__ = version
 
 
-def parse_version(version: str) -> tuple[int, int]:
+def parse_version(version: object) -> tuple[int, int]:
     """`"2.1"` → `(2, 1)`; raises `InvalidEvent` for anything else."""
-    match = _VERSION.fullmatch(version)
+    match = _VERSION.fullmatch(version) if isinstance(version, str) else None
     if match is None:
         raise InvalidEvent("version", "must be MAJOR.MINOR, such as '1.0'", version)
     return int(match[1]), int(match[2])
