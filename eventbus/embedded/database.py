@@ -18,6 +18,8 @@ _OLDEST_SQLITE: Final = (3, 35, 0)
 """The first with RETURNING."""
 _CHECKPOINT_PAGES: Final = 4000
 _WAL_KEPT_BYTES: Final = 64 * 1024**2
+NO_CODE: Final = 0
+"""Where SQLite was not even asked."""
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -76,8 +78,8 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's result code without its extension; 0 where the error is Python's own."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    """SQLite's result code without its extension."""
+    return getattr(error, "sqlite_errorcode", NO_CODE) & 0xFF
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from eventbus.clock import Clock
 from eventbus.embedded.database import open_reader, open_writer
 from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.retention import Retention
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import microseconds
 from eventbus.embedded.sending import Parcel, next_due, promote, store
@@ -40,8 +41,10 @@ class Engine:
         self.clock = clock
         self.routes = Routes()
         self.session = Session(uuid.uuid4().hex, options, clock.now)
+        self._retention = Retention(options)
         self.writer = Writer(connection, options)
         self.closed = False
+        self._is_trimming = False
         self._alarm = Alarm(clock, self._promote_soon)
         is_file = path != MEMORY
         self.watch = Watch(open_reader(path) if is_file else None, options.poll_interval, self._alarm.expect)
@@ -55,7 +58,11 @@ class Engine:
         connection = await asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
         engine = cls(path, options, clock, connection)
         engine.writer.start(engine._tick, engine._on_commit)
-        await engine.run(engine._tick)
+        try:
+            await engine.run(engine._tick)
+        except BaseException:
+            await engine.close()
+            raise
         return engine
 
     async def close(self) -> None:
@@ -116,19 +123,40 @@ class Engine:
 
     def _tick(self, transaction: Transaction) -> None:
         self.session.beat(transaction)
+        transaction.changes.untrimmed |= self._trim(transaction)
         if (due_at := next_due(transaction.connection)) is not None:
             transaction.changes.put_off(due_at)
+
+    def _trim(self, transaction: Transaction) -> bool:
+        return self._retention.trim(transaction, self.clock.now())
+
+    def _trim_on(self) -> None:
+        """Step by step, and whatever else was submitted in between."""
+        self._is_trimming = True
+        self.writer.submit(self._trim).future.add_done_callback(self._trimmed)
 
     def _on_commit(self, changes: Changes) -> None:
         if self.closed:
             return
         if changes.due_at is not None:
             self._alarm.expect(changes.due_at)
+        if changes.untrimmed and not self._is_trimming:
+            self._trim_on()
         self.watch.tell(changes)
 
     def _promote_soon(self) -> None:
         if not self.closed:
             self.writer.submit(self.promote).future.add_done_callback(self._promoted)
+
+    def _trimmed(self, ended: asyncio.Future[bool]) -> None:
+        """What fails here is tried again with the next heartbeat."""
+        self._is_trimming = False
+        if self.closed or ended.cancelled():
+            return
+        if (error := ended.exception()) is not None:
+            self._log.warning("history.trim_failed", error=str(error))
+        elif ended.result():
+            self._trim_on()
 
     def _promoted(self, ended: asyncio.Future[bool]) -> None:
         if self.closed or ended.cancelled():

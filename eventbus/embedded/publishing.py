@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from eventbus.embedded.database import BUSY
+from eventbus.embedded.database import BUSY, NO_CODE
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.sending import Parcel, parcel
 from eventbus.embedded.transaction import Operation, WriteFailed
@@ -75,7 +75,7 @@ class Publishing:
                 missing = sorted({str(m.queue) for m, fate in known if fate is SendFate.NOT_SENT})
                 problem = f"{self._engine.url} has no queue {', '.join(missing)}"
                 return PublishRefused(problem, self._fates)
-            case WriteFailed(code=code, problem=problem) if code in BUSY:
+            case WriteFailed(code=code, problem=problem) if code in (*BUSY, NO_CODE):
                 return BrokerUnreachable(self._engine.url, problem, self._fates)
             case WriteFailed(code=sqlite3.SQLITE_FULL):
                 return PublishRefused(f"the disk that {self._engine.url} is on is full", self._fates)

@@ -4,7 +4,7 @@
 
 CREATE TABLE eventbus_transport (
     schema_version   INTEGER NOT NULL,
-    topology_version INTEGER NOT NULL  -- raised with every change of queues or bindings: routing caches watch it
+    topology_version INTEGER NOT NULL  -- another with every change of queues or bindings: routing caches watch it
 );
 INSERT INTO eventbus_transport VALUES (1, 1);
 

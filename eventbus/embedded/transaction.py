@@ -16,7 +16,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from eventbus.embedded.database import patiently, primary_code
+from eventbus.embedded.database import NO_CODE, patiently, primary_code
 
 Answer = TypeVar("Answer")
 Load = TypeVar("Load")
@@ -35,14 +35,19 @@ class Changes:
     session_lost: bool = False
     """Another process took this one for dead: its consumers are to begin again."""
 
+    untrimmed: bool = False
+    """There is more old history to remove."""
+
     def __bool__(self) -> bool:
-        return bool(self.ready or self.logged or self.settled or self.session_lost or self.due_at is not None)
+        told = self.ready or self.logged or self.settled or self.session_lost or self.untrimmed
+        return bool(told) or self.due_at is not None
 
     def add(self, other: Changes) -> None:
         self.ready |= other.ready
         self.logged |= other.logged
         self.settled |= other.settled
         self.session_lost |= other.session_lost
+        self.untrimmed |= other.untrimmed
         if other.due_at is not None:
             self.put_off(other.due_at)
 
@@ -63,7 +68,7 @@ class Transaction:
 class WriteFailed(Exception):
     """SQLite did not take an operation. `unknown`: it may have taken it all the same."""
 
-    def __init__(self, problem: str, *, code: int = 0, unknown: bool = False) -> None:
+    def __init__(self, problem: str, *, code: int = NO_CODE, unknown: bool = False) -> None:
         self.problem = problem
         self.code = code
         self.unknown = unknown
@@ -104,15 +109,17 @@ class Operation(Generic[Answer]):
         self.together: Together[Any, Answer] | None = None
         self.load: Any = None
 
-    @classmethod
-    def shared(
-        cls, together: Together[Load, Answer], load: Load, future: asyncio.Future[Answer], *, rows: int
-    ) -> Operation[Answer]:
-        """A durable one whose work can be done at once with its neighbours'."""
-        operation = cls(lambda transaction: together(transaction, [load])[0], future, durable=True, rows=rows)
-        operation.together = together
-        operation.load = load
-        return operation
+
+def shared(
+    together: Together[Load, Answer], load: Load, future: asyncio.Future[Answer], *, rows: int
+) -> Operation[Answer]:
+    """A durable operation whose work can be done at once with its neighbours'."""
+    operation = Operation(
+        lambda transaction: together(transaction, [load])[0], future, durable=True, rows=rows
+    )
+    operation.together = together
+    operation.load = load
+    return operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,12 @@ class GroupCommit:
 
     def execute(self, group: Sequence[Operation[Any]]) -> tuple[list[Ended], Changes]:
         """Never raises; every operation that was not withdrawn has ended."""
+        try:
+            return self._attempt(group)
+        except Exception as error:  # noqa: BLE001  not even a rollback works: whoever waits must hear of it
+            return _all_failed(self._started(group), error, unknown=True), Changes()
+
+    def _attempt(self, group: Sequence[Operation[Any]]) -> tuple[list[Ended], Changes]:
         try:
             self._begin(durable=any(operation.durable for operation in group))
         except sqlite3.Error as error:
@@ -192,9 +205,12 @@ class GroupCommit:
         """After one of them failed: find out which, and let the others pass."""
         if len(group) == 1:
             return [Ended(group[0], None, _failure(error))], Changes()
+        changes = Changes()
         try:
             self._begin(durable=any(operation.durable for operation in group))
-            changes = Changes()
+        except sqlite3.Error as busy:
+            return _all_failed(group, busy), changes
+        try:
             ended = [self._run_guarded(operation, changes) for operation in group]
             self._connection.execute("COMMIT")
         except sqlite3.Error as broken:
@@ -238,9 +254,7 @@ class GroupCommit:
             self._connection.execute("ROLLBACK")
 
 
-def _all_failed(
-    group: Sequence[Operation[Any]], error: sqlite3.Error, *, unknown: bool = False
-) -> list[Ended]:
+def _all_failed(group: Sequence[Operation[Any]], error: Exception, *, unknown: bool = False) -> list[Ended]:
     return [Ended(operation, None, _failure(error, unknown=unknown)) for operation in group]
 
 

@@ -18,7 +18,7 @@ from eventbus.embedded.row import moment
 from eventbus.embedded.sending import next_due
 from eventbus.embedded.transaction import Transaction
 from eventbus.embedded.url import url_of
-from eventbus.errors import EventBusError
+from eventbus.errors import BrokerUnreachable, SendFate
 from eventbus.transport import (
     Consumption,
     DeadLetterEntry,
@@ -71,7 +71,9 @@ class EmbeddedTransport:
 
     async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
         """Some hundreds share a transaction. What is for a queue that does not exist is refused."""
-        await Publishing(self._open_engine, messages).run(timeout)
+        if self._engine is None:
+            raise self._not_open([SendFate.NOT_SENT] * len(messages))
+        await Publishing(self._engine, messages).run(timeout)
 
     def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
         """`<queue>.dead` has the dead letters. Entering raises `TopologyError` for an unknown queue."""
@@ -119,5 +121,8 @@ class EmbeddedTransport:
     @property
     def _open_engine(self) -> Engine:
         if self._engine is None:
-            raise EventBusError(f"the bus at {self.url} is not open: call open() first")
+            raise self._not_open()
         return self._engine
+
+    def _not_open(self, fates: Sequence[SendFate] = ()) -> BrokerUnreachable:
+        return BrokerUnreachable(self.url, "it is not open", fates)

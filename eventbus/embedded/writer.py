@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -19,10 +20,16 @@ from eventbus.embedded.transaction import (
     Together,
     Transaction,
     WriteFailed,
+    shared,
 )
 
 Answer = TypeVar("Answer")
 Load = TypeVar("Load")
+
+
+class _LoopClosed(Exception):
+    """The event loop ended before the transport was closed: nobody is left to tell."""
+
 
 _MOST_ROWS: Final = 1000
 """In one transaction, so that other processes get their turn."""
@@ -63,7 +70,7 @@ class Writer:
 
     def submit_shared(self, together: Together[Load, Answer], load: Load, *, rows: int) -> Operation[Answer]:
         """What waits side by side is done at once: see `Operation`. Durable."""
-        return self._put(Operation.shared(together, load, self._loop.create_future(), rows=rows))
+        return self._put(shared(together, load, self._loop.create_future(), rows=rows))
 
     async def run(self, run: Callable[[Transaction], Answer], *, durable: bool = False) -> Answer:
         """What `run` answers. Raises `WriteFailed`, or what `run` raised."""
@@ -100,14 +107,15 @@ class Writer:
             self._on_commit(changes)
 
     def _work(self) -> None:
-        try:
+        with closing(self._connection), suppress(_LoopClosed):
             while group := self._collect():
-                ended, changes = self._group_commit.execute(group)
-                self._loop.call_soon_threadsafe(self._announce, ended, changes)
-        except RuntimeError:  # the event loop was closed before us: nobody is left to tell
-            self._closed = True
-        finally:
-            self._connection.close()
+                self._tell(*self._group_commit.execute(group))
+
+    def _tell(self, ended: Sequence[Ended], changes: Changes) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._announce, ended, changes)
+        except RuntimeError as error:
+            raise _LoopClosed from error
 
     def _collect(self) -> list[Operation[Any]]:
         """What waits by now, at least one; nothing when the writer is to end."""

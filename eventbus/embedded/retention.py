@@ -1,0 +1,75 @@
+"""Old history goes, a little at a time; what a queue still refers to stays until it is settled."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.row import microseconds
+from eventbus.embedded.transaction import Transaction
+
+_STEP: Final = 500
+"""Entries looked at in one transaction, so that whoever publishes meanwhile is not held up."""
+_ROUND: Final = timedelta(minutes=1)
+"""What was passed over, because a queue referred to it, is looked at again after this long."""
+_NEWEST_OF_STEP: Final = """
+    SELECT logged_at, "offset" FROM (
+        SELECT logged_at, "offset" FROM eventbus_log
+        WHERE (logged_at, "offset") > (?, ?) AND logged_at < ? ORDER BY logged_at, "offset" LIMIT ?
+    ) ORDER BY logged_at DESC, "offset" DESC LIMIT 1
+"""
+_TRIM: Final = """
+    DELETE FROM eventbus_log WHERE "offset" IN (
+        SELECT l."offset" FROM eventbus_log l
+        WHERE (l.logged_at, l."offset") > (?, ?) AND (l.logged_at, l."offset") <= (?, ?)
+        AND NOT EXISTS (SELECT 1 FROM eventbus_delivery d WHERE d."offset" = l."offset")
+    )
+"""
+_Place = tuple[int, int]
+_BEGINNING: Final[_Place] = (-(2**63), 0)
+_END_OF_TIME: Final = 2**63 - 1
+
+
+class Retention:
+    """Runs inside transactions, on the writer's thread."""
+
+    def __init__(self, options: EmbeddedOptions) -> None:
+        self._options = options
+        self._passed = _BEGINNING
+        self._round_ends = datetime.min.replace(tzinfo=UTC)
+
+    def trim(self, transaction: Transaction, now: datetime) -> bool:
+        """Take one step. Whether there is another one to take."""
+        if now >= self._round_ends:
+            self._passed = _BEGINNING
+            self._round_ends = now + _ROUND
+        newest = self._next_step(transaction.connection, now)
+        if newest is None:
+            return False
+        transaction.connection.execute(_TRIM, (*self._passed, *newest))
+        self._passed = newest
+        return self._next_step(transaction.connection, now) is not None
+
+    def _next_step(self, connection: sqlite3.Connection, now: datetime) -> _Place | None:
+        """The newest entry of it; None where nothing is too old or too much."""
+        if self._is_too_large(connection):
+            before = _END_OF_TIME
+        elif self._options.log_max_age is not None:
+            before = microseconds(now - self._options.log_max_age)
+        else:
+            return None
+        step: _Place | None = connection.execute(_NEWEST_OF_STEP, (*self._passed, before, _STEP)).fetchone()
+        return step
+
+    def _is_too_large(self, connection: sqlite3.Connection) -> bool:
+        """By what is in use: the file itself keeps its size, and fills up again."""
+        if self._options.log_max_bytes is None:
+            return False
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        in_use: int = (pages - free) * size
+        return in_use > self._options.log_max_bytes
