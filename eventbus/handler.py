@@ -71,6 +71,5 @@ class Handler:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling it gives a coroutine: a coroutine function, or an object whose `__call__` is one."""
-    if inspect.isroutine(function) or isinstance(function, functools.partial):
-        return inspect.iscoroutinefunction(function)
-    return inspect.iscoroutinefunction(function.__call__)
+    call: object = getattr(function, "__call__", None)  # noqa: B004 -- the method itself is asked
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
