@@ -11,7 +11,7 @@ from eventbus.envelope import Envelope, envelope_from
 from eventbus.errors import InvalidEvent, Unreadable, shorten
 from eventbus.header_rules import HeaderLimits, check_headers
 from eventbus.headers import NO_HEADERS, Headers
-from eventbus.outcome import Reason
+from eventbus.outcome import MAX_DELAY, Reason
 from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, read_object
 from eventbus.transport import Message
 
@@ -25,8 +25,8 @@ class Limits:
     body: int = 1024 * 1024
     headers: HeaderLimits = field(default_factory=HeaderLimits)
     json: JsonLimits = field(default_factory=JsonLimits)
-    delay: int = 2**28 - 1
-    """Seconds; what the delay network's 28 levels add up to."""
+    delay: int = MAX_DELAY
+    """Seconds."""
 
 
 class Codec:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MAX_DELAY: Final = 2**28 - 1
+"""Seconds, eight and a half years: what the 28 levels of the delay network add up to."""
 
 
 class Reason(StrEnum):
@@ -28,7 +32,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Hand it to this subscription again, `delay` seconds from now, as the next attempt."""
+    """Hand it to this subscription again as the next attempt, in `delay` seconds: 0 to `MAX_DELAY`."""
 
     delay: float
     error: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eventbus.errors import ConfigurationError, Reject, RetryLater, Unreadable, describe
-from eventbus.outcome import DeadLetter, Outcome, Reason, RetryAfter
+from eventbus.errors import ConfigurationError, Reject, RetryLater, Unreadable, describe, shorten
+from eventbus.outcome import MAX_DELAY, DeadLetter, Outcome, Reason, RetryAfter
 
 Jitter = Callable[[], float]
 """Draws a number from 0 (included) to 1 (excluded)."""
@@ -19,7 +20,8 @@ class RetryPolicy:
 
     Retry *n* waits `first · backoff^(n-1)` seconds, at most `maximum`; jitter lengthens that by up to 50 %
     and never shortens it. `delay_for(error)` may decide by the error: seconds to wait, or None for the rule
-    (429 → 120). Errors of `give_up_on`, and those not of `retry_on`, become dead letters at once.
+    (429 → 120); where it fails, the rule holds. Errors of `give_up_on`, and those not of `retry_on`, become
+    dead letters at once.
     """
 
     max_attempts: int = 5
@@ -54,14 +56,16 @@ class RetryPolicy:
             case _ if attempt >= self.max_attempts:
                 return DeadLetter(Reason.EXHAUSTED, told)
             case RetryLater():
-                return RetryAfter(error.after, told)
+                return RetryAfter(min(error.after, MAX_DELAY), told)
             case _:
-                return RetryAfter(self._delay(error, attempt, draw), told)
+                return self._again(error, attempt, draw, told)
 
     def wait_after(self, attempt: int) -> float:
         """Seconds between the `attempt`-th failure and the next attempt, without jitter."""
+        if not self.first:
+            return 0.0
         try:
-            return min(self.maximum, self.first * self.backoff ** (attempt - 1))
+            return min(self.maximum, self.first * float(self.backoff) ** (attempt - 1))
         except OverflowError:
             return self.maximum
 
@@ -70,9 +74,19 @@ class RetryPolicy:
             return True
         return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
 
-    def _delay(self, error: Exception, attempt: int, draw: Jitter) -> float:
-        told = self.delay_for(error) if self.delay_for is not None else None
-        if told is not None:
-            return max(0.0, told)
+    def _again(self, error: Exception, attempt: int, draw: Jitter, told: str) -> RetryAfter:
+        try:
+            by_error = self._by_error(error)
+        except Exception as broken:  # noqa: BLE001 -- a broken rule must not lose the event
+            by_error, told = None, shorten(f"{told}; and delay_for failed: {describe(broken)}", 500)
+        if by_error is not None:
+            return RetryAfter(min(max(0.0, by_error), MAX_DELAY), told)
         wait = self.wait_after(attempt)
-        return wait * (1 + 0.5 * draw()) if self.jitter else wait
+        return RetryAfter(min(wait * (1 + 0.5 * draw()) if self.jitter else wait, MAX_DELAY), told)
+
+    def _by_error(self, error: Exception) -> float | None:
+        if self.delay_for is None or (seconds := self.delay_for(error)) is None:
+            return None
+        if math.isnan(seconds):
+            raise ValueError("it gave NaN")
+        return seconds
