@@ -91,7 +91,7 @@ class Envelope(BaseModel, Generic[E]):
     def wrap(cls, event: Event, *, event_id: str, timestamp: datetime, **more: str | None) -> Envelope[Any]:
         """The envelope of a new event; raises `InvalidEvent` naming the member that breaks a rule."""
         if not event.__event_type__:
-            name = type(event).__qualname__
+            name = type(event).__name__
             raise UnregisteredEvent(
                 "event_type",
                 f'is missing: declare `class {name}(Event, type="order.created", version="1.0")`',
@@ -127,7 +127,7 @@ def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
         raise InvalidEvent(
             member,
             _plainly(member, first["msg"]),
-            first["input"],
+            None if first["type"] == "missing" else first["input"],
             event_type=of if isinstance(of, str) else None,
         ) from None
 
