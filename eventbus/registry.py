@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from eventbus.envelope import Envelope
-from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, shorten
+from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
 from eventbus.event import Event, parse_version
 from eventbus.outcome import Reason
 
@@ -30,13 +30,12 @@ class Registry:
         """Add a class and the older ones that its upcasters read; a class without a type adds nothing."""
         if not event.__event_type__:
             return
-        versions = self._versions.setdefault(event.__event_type__, {})
+        versions = self._versions.get(event.__event_type__, {})
         version = parse_version(event.__event_version__)
         known = versions.get(version)
         if known is not None and known is not event:
             raise DuplicateEvent(event.__event_type__, event.__event_version__, _name(known), _name(event))
-        versions[version] = event
-        self._versions[event.__event_type__] = dict(sorted(versions.items()))
+        self._put(event.__event_type__, {**versions, version: event})
         if event.__upcaster__ is not None and known is None:
             self.add(event.__upcaster__[0])
 
@@ -49,8 +48,8 @@ class Registry:
     def learn(self, other: Registry) -> None:
         """Add what the other knows and this one does not; where both have a class, this one keeps its own."""
         for event in other:
-            if parse_version(event.__event_version__) not in self._versions.get(event.__event_type__, {}):
-                self.add(event)
+            versions = self._versions.get(event.__event_type__, {})
+            self._put(event.__event_type__, {parse_version(event.__event_version__): event} | versions)
 
     def __iter__(self) -> Iterator[type[Event]]:
         return iter([event for versions in self._versions.values() for event in versions.values()])
@@ -72,10 +71,13 @@ class Registry:
         if event is None:
             return None
         try:
-            return event.model_validate(data)
+            return event.model_validate(dict(data))
         except ValidationError as error:
             field, problem, value = _first(error)
             raise InvalidEvent(field, f"does not fit: {problem}", value, event_type=event_type) from None
+
+    def _put(self, event_type: str, versions: Mapping[tuple[int, int], type[Event]]) -> None:
+        self._versions[event_type] = dict(sorted(versions.items()))
 
     def _to_publish(self, event_type: str, version: str | None) -> type[Event] | None:
         versions = self._versions.get(event_type)
@@ -123,14 +125,25 @@ def _read(target: type[Event], major: int, envelope: Envelope[dict[str, Any]]) -
             f"{target.__event_version__}"
             + ("" if major > target.__event_major__ else ", and no @upcast leads there"),
         )
-    older, step = target.__upcaster__
+    return _stepped(target, *target.__upcaster__, major, envelope)
+
+
+def _stepped(
+    target: type[Event],
+    older: type[Event],
+    step: Callable[[Any], Any],
+    major: int,
+    envelope: Envelope[dict[str, Any]],
+) -> Event:
     old = _read(older, major, envelope)
     try:
-        new: Event = step(old)
+        new: object = step(old)
     except Exception as error:
-        raise Unreadable(
-            Reason.INVALID_DATA, f"the upcaster to {target.__event_version__} failed: {shorten(repr(error))}"
-        ) from error
+        problem = f"the upcaster to {target.__event_version__} failed: {shorten(repr(error))}"
+        raise Unreadable(Reason.INVALID_DATA, problem) from error
+    if not isinstance(new, target):
+        problem = f"the upcaster to {target.__event_version__} gave {type(new).__name__}"
+        raise Unreadable(Reason.INVALID_DATA, problem)
     return new
 
 
@@ -139,17 +152,18 @@ def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event
         return target.model_validate(envelope.data)
     except ValidationError as error:
         field, problem, _ = _first(error)
-        raise Unreadable(
-            Reason.INVALID_DATA,
-            f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}",
-        ) from None
+    except Exception as error:  # noqa: BLE001 -- a validator of the model's own; no retry makes it pass
+        field, problem = "data", describe(error)
+    raise Unreadable(
+        Reason.INVALID_DATA, f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}"
+    )
 
 
 def _first(error: ValidationError) -> tuple[str, str, object]:
     """Field, rule and value of the first complaint."""
     first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "data"
-    return f"data.{field}" if first["loc"] else field, shorten(first["msg"]), first["input"]
+    field = shorten(".".join(["data", *(str(part) for part in first["loc"])]))
+    return field, shorten(first["msg"]), first["input"]
 
 
 def _name(event: type[Event]) -> str:
