@@ -10,18 +10,35 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, overload
 
 Answer = TypeVar("Answer")
+Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
 
+@overload
 async def eventually(
-    predicate: Callable[[], Answer | Awaitable[Answer]],
+    predicate: Callable[[], Awaitable[Answer]],
+    *,
+    within: float = ...,
+    every: float = ...,
+    despite: Errors = ...,
+) -> Answer: ...
+@overload
+async def eventually(
+    predicate: Callable[[], Answer],
+    *,
+    within: float = ...,
+    every: float = ...,
+    despite: Errors = ...,
+) -> Answer: ...
+async def eventually(
+    predicate: Callable[[], object],
     *,
     within: float = 5.0,
     every: float = 0.02,
-    despite: type[Exception] | tuple[type[Exception], ...] = (),
-) -> Answer:
+    despite: Errors = (),
+) -> object:
     """The first true answer of `predicate`, which may be a coroutine function.
 
     A failing `assert` in it counts as "not yet", and so does any error named in `despite`.
@@ -34,7 +51,7 @@ async def eventually(
             if inspect.isawaitable(answer):
                 answer = await asyncio.wait_for(answer, max(search.remaining, every))
             if search.found(answer):
-                return cast("Answer", answer)
+                return answer
         await asyncio.sleep(every)
 
 
@@ -43,7 +60,7 @@ def eventually_sync(
     *,
     within: float = 5.0,
     every: float = 0.02,
-    despite: type[Exception] | tuple[type[Exception], ...] = (),
+    despite: Errors = (),
 ) -> Answer:
     """The same for tests without an event loop."""
     search = _Search(predicate, within, despite)
@@ -62,7 +79,7 @@ class _Search:
         self,
         predicate: Callable[[], object],
         within: float,
-        despite: type[Exception] | tuple[type[Exception], ...],
+        despite: Errors,
     ) -> None:
         self._predicate = predicate
         self._within = within

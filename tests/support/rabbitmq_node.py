@@ -22,6 +22,8 @@ from tests.support.lifeline import attach, detach
 # What Debian's wrapper in sbin runs as root or as the user rabbitmq, and refuses to run as anybody else.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 
+SETTLING = 2.0
+
 
 class RabbitNode:
     """One that a test may kill, freeze and start again, on the same ports and with the same data."""
@@ -50,7 +52,11 @@ class RabbitNode:
         eventually_sync(self._answers, within=within, every=0.1, despite=OSError)
 
     def kill(self) -> None:
-        """kill -9 of the whole node: nothing is flushed, no connection is closed in good order."""
+        """kill -9 of the whole node: nothing is flushed, no connection is closed in good order.
+
+        A quorum queue declared less than about a second before does not come back: RabbitMQ 3.10 writes
+        its registry of them down with that delay. Give a new queue `SETTLING` seconds before the kill.
+        """
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:

@@ -29,14 +29,15 @@ async def test_a_predicate_that_hangs_is_given_up_in_time() -> None:
 
 
 async def test_an_error_that_was_not_foreseen_is_raised_at_once() -> None:
+    shelf: dict[str, int] = {}
     with pytest.raises(KeyError):
-        await eventually(lambda: {}["missing"])
+        await eventually(lambda: shelf["missing"])
 
 
 def test_the_report_shows_the_question_and_the_last_answer() -> None:
-    depth = 2
-    with pytest.raises(AssertionError, match=r"depth == 3(.|\n)*last seen: False"):
-        eventually_sync(lambda: depth == 3, within=0.05)
+    handled = [1, 2]
+    with pytest.raises(AssertionError, match=r"len\(handled\) == 3(.|\n)*last seen: False"):
+        eventually_sync(lambda: len(handled) == 3, within=0.05)
 
 
 def test_named_errors_mean_not_yet() -> None:

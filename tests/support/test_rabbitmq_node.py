@@ -1,0 +1,40 @@
+"""The brokers that tests are given."""
+
+import time
+
+import pika
+import pytest
+from pika.exceptions import AMQPConnectionError
+
+from tests.conftest import StartNode
+from tests.support.broker import Broker
+from tests.support.rabbitmq_node import SETTLING
+
+PERSISTENT = pika.BasicProperties(delivery_mode=2)
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_every_test_finds_its_virtual_host_empty(rabbitmq: Broker, vhost: str, turn: str) -> None:
+    assert rabbitmq.api("GET", f"queues/{vhost}") == []
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq.amqp_url(vhost))) as connection:
+        connection.channel().queue_declare(turn, durable=True, arguments={"x-queue-type": "quorum"})
+    assert [queue["name"] for queue in rabbitmq.api("GET", f"queues/{vhost}")] == [turn]
+
+
+def test_a_private_node_can_be_killed_and_keeps_what_it_confirmed(private_node: StartNode) -> None:
+    node = private_node()
+    with pika.BlockingConnection(pika.URLParameters(node.amqp_url())) as connection:
+        channel = connection.channel()
+        channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.confirm_delivery()
+        channel.basic_publish("", "kept", b"confirmed", PERSISTENT)
+        time.sleep(SETTLING)
+        node.kill()
+        with pytest.raises(AMQPConnectionError):
+            channel.basic_publish("", "kept", b"lost", PERSISTENT)
+
+    node.start()
+
+    with pika.BlockingConnection(pika.URLParameters(node.amqp_url())) as connection:
+        body = connection.channel().basic_get("kept", auto_ack=True)[2]
+    assert body == b"confirmed"
