@@ -1,0 +1,76 @@
+"""The options that verbs share, each declared once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import click
+
+Answer = TypeVar("Answer")
+Format = Literal["table", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every verb is told. None: what the environment says, or the default."""
+
+    url: str | None
+    output: Format
+
+
+def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add `--url`, `--store` and `--output`; the verb gets them as its first argument, a `Common`."""
+
+    @click.option(
+        "--url",
+        metavar="URL",
+        help="The broker: amqp://user:password@host/vhost or sqlite:///events.db.  "
+        "[env: EVENTBUS_URL; default: sqlite:///eventbus.db]",
+    )
+    @click.option(
+        "--store",
+        metavar="URL",
+        envvar="EVENTBUS_STORE",
+        callback=_refuse_store,
+        expose_value=False,
+        help="Where handled events are remembered; this version has no store yet.  [env: EVENTBUS_STORE]",
+    )
+    @click.option(
+        "--output",
+        type=click.Choice(("table", "json")),
+        default="table",
+        show_default=True,
+        help="For people, or for programs.",
+    )
+    @functools.wraps(verb)
+    def with_common(url: str | None, output: Format, **others: Any) -> Answer:
+        return verb(Common(url=url, output=output), **others)
+
+    return with_common
+
+
+def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add `--schemas`; the verb gets it as `schemas`: module names, or None where it is not given."""
+    return click.option(
+        "--schemas",
+        metavar="MODULE[,MODULE…]",
+        callback=_names,
+        help="Modules with event classes.  "
+        "[env: EVENTBUS_SCHEMAS; default: schemas, where it can be imported]",
+    )(verb)
+
+
+def _refuse_store(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        raise click.UsageError(
+            "this version has no store yet: leave out --store, and unset EVENTBUS_STORE.", context
+        )
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    return tuple(name for each in value.split(",") if (name := each.strip()))

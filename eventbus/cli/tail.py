@@ -1,0 +1,117 @@
+"""`eventbus tail`: events as they pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import click
+
+from eventbus.bus import Bus
+from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.exits import ExitCode
+from eventbus.cli.options import Common, Format, common_options
+from eventbus.cli.output import UNKNOWN, inert, note, print_json, show
+from eventbus.codec import Codec, Limits
+from eventbus.envelope import Envelope
+from eventbus.errors import Unreadable, describe
+from eventbus.topic import check_pattern, matches
+from eventbus.transport import LogEntry, Message, Topology, Transport
+
+EVERYTHING: Final = "#"
+_LONGEST_DATA: Final = 400
+"""Characters of an event's data that are shown to people."""
+
+
+@click.command(short_help="Print events as they pass.")
+@click.argument("patterns", metavar="[PATTERN…]", nargs=-1)
+@click.option("--count", metavar="N", type=click.IntRange(min=1), help="Stop after so many events.")
+@common_options
+def tail(common: Common, patterns: tuple[str, ...], count: int | None) -> int:
+    """Print events as they pass, from now on, until Ctrl-C; nobody gets one event less for it.
+
+    PATTERN is an event type, or a pattern such as 'order.*' (* is one word, # any number of words); without
+    one everything is printed. `listening…` on stderr says that nothing is missed from then on. With
+    --output json each line of stdout is one envelope. What is no envelope is told on stderr.
+
+    \b
+    Example:
+      eventbus tail 'order.*' payment.captured
+    """
+    wanted = tuple(check_pattern(pattern) for pattern in patterns) or (EVERYTHING,)
+    settings = settings_for(common)
+    bus = make_bus(settings, "cli")
+    codec = Codec(Limits(body=settings.max_body_bytes))
+    asyncio.run(_follow(bus, codec, wanted, count, common.output))
+    return ExitCode.DONE
+
+
+async def _follow(bus: Bus, codec: Codec, patterns: Sequence[str], count: int | None, output: Format) -> None:
+    left = count
+    async with bus:
+        batches = await _listen(bus.transport)
+        note(f"listening… to {', '.join(patterns)} at {bus.transport.url}")
+        async for batch in batches:
+            for entry in batch:
+                if not any(matches(pattern, entry.message.routing_key) for pattern in patterns):
+                    continue
+                if not _print(entry.message, codec, output) or left is None:
+                    continue
+                left -= 1
+                if left == 0:
+                    return
+
+
+async def _listen(transport: Transport) -> AsyncIterator[Sequence[LogEntry]]:
+    """The log from this moment on. Its position is fixed when this returns, not when it is first asked."""
+    batches = transport.log("next")
+    first = asyncio.ensure_future(anext(batches))
+    await transport.apply(Topology())  # changes nothing; answered after what was asked before it
+    return _resumed(first, batches)
+
+
+async def _resumed(
+    first: asyncio.Future[Sequence[LogEntry]], batches: AsyncIterator[Sequence[LogEntry]]
+) -> AsyncIterator[Sequence[LogEntry]]:
+    try:
+        yield await first
+    except StopAsyncIteration:
+        return
+    async for batch in batches:
+        yield batch
+
+
+def _print(message: Message, codec: Codec, output: Format) -> bool:
+    """Whether it is an envelope, and therefore printed."""
+    try:
+        envelope = codec.decode(message)
+    except Unreadable as error:
+        note(f"unreadable: {message.routing_key} [{error.reason}]: {describe(error)}")
+        return False
+    if output == "json":
+        print_json(json.loads(message.body))  # with the members that the envelope does not know
+    else:
+        _print_line(envelope)
+    return True
+
+
+def _print_line(envelope: Envelope[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    at = envelope.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    data = json.dumps(envelope.data, ensure_ascii=False, separators=(",", ":"))
+    show(
+        Text.assemble(
+            (at, "dim"),
+            "  ",
+            (envelope.event_type, "bold cyan"),
+            f" {envelope.version}  ",
+            (inert(envelope.event_id), "dim"),
+            "  ",
+            (inert(envelope.source or UNKNOWN), "green"),
+            "  ",
+            inert(data, _LONGEST_DATA),
+        )
+    )
