@@ -111,6 +111,8 @@ async def _receive(
     consumption: Consumption, count: int, within: float, outcome: Outcome | None
 ) -> list[Delivery]:
     received: list[Delivery] = []
+    if count <= 0:
+        return received
     async with _deadline(within, lambda: f"{len(received)} of {count} deliveries"):
         async for batch in consumption:
             assert batch, "the consumption gave an empty batch"

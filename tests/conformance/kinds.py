@@ -38,7 +38,7 @@ class TransportFactory:
 
     def new(self) -> Transport:
         """Another transport to this broker, not yet open."""
-        return connect(self.name, self.address)
+        return connect(self.name, self.address, self.management.http_url if self.management else None)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Transport]:
@@ -61,11 +61,11 @@ class TransportFactory:
         )
 
 
-def connect(name: str, address: str) -> Transport:
+def connect(name: str, address: str, management_url: str | None = None) -> Transport:
     if name == "rabbitmq":
-        from eventbus.rabbitmq import RabbitMQTransport  # noqa: PLC0415
+        from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
 
-        return RabbitMQTransport(address)
+        return RabbitMQTransport(address, RabbitMQOptions(management_url=management_url))
     return EmbeddedTransport(address)
 
 

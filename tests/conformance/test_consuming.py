@@ -128,11 +128,15 @@ async def test_stop_ends_an_iteration_that_waits(transport: Transport) -> None:
 
 async def test_a_cancelled_iteration_loses_nothing(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
-    sent = drive.some_messages(5)
-    async with transport.consume(CHARGE, prefetch=10) as consumption:
-        assert await _comes_nothing(consumption)  # which it finds out by cancelling
-        await drive.send(transport, *sent)
-        received = await drive.collect(consumption, 5)
+    sent = drive.some_messages(30)
+    received: list[Delivery] = []
+    async with transport.consume(CHARGE, prefetch=drive.PREFETCH) as consumption:
+        for n, message in enumerate(sent):
+            reading = asyncio.create_task(_take_into(received, consumption))
+            await drive.send(transport, message)
+            await asyncio.sleep(n * 0.0005)  # so that each is cancelled at another point of its work
+            await _end([reading])
+        received += await drive.take(consumption, len(sent) - len(received))
 
     assert drive.ids(received) == drive.ids(sent)
 
@@ -145,6 +149,11 @@ async def _ack_into(received: list[Delivery], consumption: Consumption) -> None:
     async for batch in consumption:
         received += batch
         await drive.settle(consumption, batch, ACK)
+
+
+async def _take_into(received: list[Delivery], consumption: Consumption) -> None:
+    async for batch in consumption:
+        received += batch
 
 
 async def _comes_nothing(consumption: Consumption) -> bool:

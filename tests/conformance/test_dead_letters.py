@@ -10,7 +10,7 @@ import pytest
 
 from eventbus.outcome import DeadLetter, Reason, RetryAfter
 from tests.conformance import drive
-from tests.conformance.drive import CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY
+from tests.conformance.drive import ACK, CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY, ORDER_CREATED
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -114,6 +114,42 @@ async def test_a_message_without_an_id_can_be_a_dead_letter(transport: Transport
 
     (message,) = await _dead(transport, CHARGE)
     assert replace(message, headers={}, queue=None, delay=0.0) == sent
+
+
+async def test_dead_letters_lie_in_a_queue_of_their_own_from_which_they_can_be_moved(
+    transport: Transport,
+) -> None:
+    sent = drive.some_messages(3)
+    await _give_up(transport, sent, REFUSED)
+
+    async with transport.consume(f"{CHARGE}.dead", prefetch=10) as consumption:
+        taken = await drive.take(consumption, 3)
+        await drive.send(transport, replace(taken[0].message, queue=CHARGE))
+        await drive.settle(consumption, taken[:2], ACK)
+
+    assert drive.ids(taken) == drive.ids(sent)
+    assert {delivery.message.routing_key for delivery in taken} == {ORDER_CREATED}
+    assert drive.ids(await drive.contents(transport, CHARGE)) == drive.ids(sent[:1])
+    await eventually(lambda: _count(transport, 1))
+    assert drive.ids(await _dead(transport, CHARGE)) == drive.ids(sent[2:])
+
+
+async def test_what_is_handed_over_again_and_again_and_never_settled_becomes_a_dead_letter(
+    transport: Transport,
+) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.a_message(body=b"poison")
+    await drive.send(transport, sent)
+
+    for _ in range(21):
+        async with transport.consume(CHARGE, prefetch=1) as consumption:
+            await drive.take(consumption, 1)
+    await eventually(lambda: _count(transport, 1))
+
+    (dead,) = await transport.dead_letters(CHARGE, limit=10)
+    assert replace(dead.message, headers={}, queue=None, delay=0.0) == sent
+    assert (dead.reason, dead.attempts) == (Reason.DELIVERY_LIMIT, 1)
+    assert await drive.contents(transport, CHARGE) == []
 
 
 async def _give_up(transport: Transport, messages: Sequence[Message], outcome: DeadLetter) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eventbus.errors import PublishRefused
+from eventbus.errors import PublishRefused, SendFate
 from eventbus.transport import Message
 from tests.conformance import drive, sizes
 from tests.conformance.drive import CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY, ORDER_CREATED
@@ -132,9 +132,15 @@ async def test_a_message_for_one_queue_reaches_no_other(transport: Transport) ->
 
 async def test_a_message_for_a_queue_that_does_not_exist_is_refused(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
+    one, nowhere, two = drive.a_message(), drive.a_message(queue="nobody.there"), drive.a_message()
 
-    with pytest.raises(PublishRefused):
-        await drive.send(transport, drive.a_message(queue="nobody.there"))
+    with pytest.raises(PublishRefused) as refusal:
+        await drive.send(transport, one, nowhere, two)
+
+    assert refusal.value.fates[1] is not SendFate.CONFIRMED
+    arrived = drive.ids(await drive.contents(transport, CHARGE))
+    for message, fate in zip((one, nowhere, two), refusal.value.fates, strict=True):
+        assert fate is SendFate.UNKNOWN or (message.event_id in arrived) is (fate is SendFate.CONFIRMED)
 
 
 async def test_a_new_queue_gets_what_comes_after_it_and_not_what_came_before(transport: Transport) -> None:

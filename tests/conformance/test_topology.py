@@ -57,8 +57,17 @@ async def test_a_missing_binding_is_drift(transport: Transport) -> None:
 
     drifts = await transport.diff(wanted)
 
-    assert [(drift.kind, drift.what) for drift in drifts] == [("missing", f"binding order.paid → {CHARGE}")]
-    assert all(drift.fix for drift in drifts)
+    assert ("missing", f"binding order.paid → {CHARGE}") in [(drift.kind, drift.what) for drift in drifts]
+    assert all(drift.kind == "missing" and "order.paid" in drift.what and drift.fix for drift in drifts)
+
+
+async def test_a_binding_that_nobody_asked_for_is_drift(transport: Transport) -> None:
+    await transport.apply(drive.topology(**{CHARGE: [ORDER_CREATED, "order.paid"]}))
+
+    drifts = await transport.diff(CHARGE_ALONE)
+
+    assert ("unexpected", f"binding order.paid → {CHARGE}") in [(drift.kind, drift.what) for drift in drifts]
+    assert all(drift.kind == "unexpected" and "order.paid" in drift.what and drift.fix for drift in drifts)
 
 
 async def test_looking_for_drift_changes_nothing(transport: Transport) -> None:
