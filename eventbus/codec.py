@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from eventbus.envelope import Envelope, envelope_from
@@ -12,7 +14,7 @@ from eventbus.errors import InvalidEvent, Unreadable, shorten
 from eventbus.header_rules import HeaderLimits, check_headers
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import MAX_DELAY, Reason
-from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, read_object
+from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, looks_readable, read_object
 from eventbus.transport import Message
 
 CONTENT_TYPE: Final = "application/json"
@@ -82,6 +84,8 @@ class Codec:
         for name in ("source", "correlation_id", "causation_id", "key"):
             if (value := getattr(envelope, name)) is not None:
                 members[name] = value
+        if not isinstance(envelope.data, (BaseModel, Mapping)):
+            raise InvalidEvent("data", "must be an object", envelope.data, event_type=envelope.event_type)
         try:
             body = to_json(members, inf_nan_mode="constants")
         except (PydanticSerializationError, ValueError, RecursionError) as error:
@@ -102,6 +106,13 @@ class Codec:
             raise InvalidEvent(
                 path, "must be a finite number: JSON has no NaN or infinity", event_type=envelope.event_type
             )
+
+        if not looks_readable(body, self.limits.json):
+            try:
+                read_object(body, self.limits.json)
+            except BadJson as error:
+                problem = f"could be read by no subscriber: {error}"
+                raise InvalidEvent("data", problem, event_type=envelope.event_type) from None
 
     def _members(self, body: bytes) -> dict[str, Any]:
         if len(body) > self.limits.body:

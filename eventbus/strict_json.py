@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -53,8 +53,23 @@ def first_not_finite(body: bytes) -> str | None:
     return None
 
 
+def looks_readable(body: bytes, limits: JsonLimits) -> bool:
+    """A cheap look at a body that we wrote: False where its nesting or its numbers may be over the limits."""
+    if _has_long_number(body, limits):
+        return False
+    if body.count(b"{") + body.count(b"[") <= limits.nesting:
+        return True
+    brackets = body.translate(None, _NO_BRACKETS)
+    for _ in range(limits.nesting):
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not brackets:
+            return True
+    return False
+
+
 _MEMBER: Final = re.compile(rb'"\s*:')
-_ODD_NUMBER: Final = re.compile(rb"[0-9]{300}|[0-9][eE][+]?[0-9]{3}")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
+_DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for code in range(128)) + bytes(128)
 
 
 def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
@@ -63,28 +78,34 @@ def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
     Every member is written `"…" :`, and strings can only add to that count: so when it equals the number of
     members that came out of the parser, no name came twice.
     """
-    if _ODD_NUMBER.search(body):
+    if _has_long_number(body, limits):
         return False
-    members, depth = _measure(parsed)
-    return depth <= limits.nesting and len(_MEMBER.findall(body)) == members
+    members, depth, is_finite = _measure(parsed)
+    return is_finite and depth <= limits.nesting and len(_MEMBER.findall(body)) == members
 
 
-def _measure(root: object) -> tuple[int, int]:
-    """The number of object members in a parsed value, and how deep it is nested."""
-    members, depth, level = 0, 0, [root]
+def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
+    """Whether there may be a number over the limit: it has at most three runs of digits, one of them long."""
+    run = limits.digits // 4
+    return len(body) > run and b"0" * run in body.translate(_DIGITS_AS_ZEROS)
+
+
+def _measure(root: object) -> tuple[int, int, bool]:
+    """The number of object members in a parsed value, how deep it is nested, and whether all is finite."""
+    members, depth, is_finite, level = 0, 0, True, [root]
     while level:
         depth += 1
         below: list[object] = []
         for value in level:
-            values: Collection[object]
             if isinstance(value, dict):
                 values = cast("dict[str, object]", value).values()
                 members += len(values)
             else:
                 values = cast("list[object]", value)
+            is_finite = is_finite and math.inf not in values and -math.inf not in values
             below += [each for each in values if isinstance(each, (dict, list))]
         level = below
-    return members, depth
+    return members, depth, is_finite
 
 
 def _children(path: str, value: object) -> list[tuple[str, object]]:
@@ -102,8 +123,7 @@ def _read_strictly(body: bytes, limits: JsonLimits) -> None:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise BadJson(f"the name {shorten(twice)!r} stands twice in one object")
         return members
 
