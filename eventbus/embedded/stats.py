@@ -20,6 +20,8 @@ _NUMBERS: Final = """
     FROM eventbus_queue q WHERE q.id = ?
 """
 
+_QUEUES: Final = "SELECT name FROM eventbus_queue WHERE dead_letters IS NOT NULL ORDER BY name"
+
 
 def of_queues(connection: sqlite3.Connection, queues: Sequence[str], now: int) -> list[QueueStats]:
     """`now` in microseconds. Raises `TopologyError` where one of the queues does not exist."""
@@ -38,3 +40,8 @@ def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStat
         oldest_age=None if oldest is None else max(0.0, (now - oldest) / 1_000_000),
         consumers=consumers,
     )
+
+
+def subscription_queues(connection: sqlite3.Connection) -> list[str]:
+    """All queues but those that hold the dead letters of another."""
+    return [name for (name,) in connection.execute(_QUEUES)]

@@ -85,6 +85,12 @@ class EmbeddedTransport:
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         return await self._open_engine.read(lambda connection: dead_letters.oldest(connection, queue, limit))
 
+    async def queues(self) -> Sequence[str]:
+        return await self._open_engine.read(routing.queue_names)
+
+    async def queues(self) -> Sequence[str]:
+        return await self._open_engine.read(stats.subscription_queues)
+
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
         engine = self._open_engine
         return await engine.read(lambda connection: stats.of_queues(connection, queues, engine.now()))
