@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from eventbus.envelope import Envelope, envelope_from
 from eventbus.errors import InvalidEvent, Unreadable, shorten
-from eventbus.header_rules import HeaderLimits, check_headers
+from eventbus.header_rules import HeaderLimits, checked
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import MAX_DELAY, Reason
 from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, looks_readable, read_object
@@ -40,7 +40,7 @@ class Codec:
     def encode(self, envelope: Envelope[Any], *, headers: Headers = NO_HEADERS) -> Message:
         """The message of an envelope; raises `InvalidEvent` when it cannot travel."""
         if headers:
-            check_headers(headers, self.limits.headers, envelope.event_type)
+            headers = checked(headers, self.limits.headers, envelope.event_type)
         return Message(
             body=self._body(envelope),
             routing_key=envelope.event_type,

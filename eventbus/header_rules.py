@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,14 @@ from eventbus.errors import InvalidEvent
 from eventbus.headers import Headers, is_reserved
 
 MAX_NAME: Final = 128
-"""Bytes: what AMQP 0-9-1 §4.2.5.5 recommends for a field name."""
+"""Bytes: what AMQP 0-9-1 §4.2.5.5 allows for a field name."""
+
+_MAX_PLACES: Final = 255
+
+_RIGHT_VALUE: Final = (
+    "must be text, a 64-bit integer, a finite number, a time from 1970 on with its zone, bytes, None, "
+    "or lists and dicts of them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +31,17 @@ class HeaderLimits:
     nesting: int = 8
 
 
-def check_headers(headers: Headers, limits: HeaderLimits, event_type: str) -> None:
-    """Raise `InvalidEvent` naming the first header that may not leave."""
+def checked(headers: Headers, limits: HeaderLimits, event_type: str) -> dict[str, object]:
+    """A copy, in dicts and lists only; raises `InvalidEvent` naming the first that may not leave."""
+    plain: dict[str, object] = {}
     for name, value in headers.items():
         _check_name(name, event_type)
-        _check_value(name, value, limits.nesting, event_type)
-    size = _size(headers)
+        plain[name] = _Header(name, event_type, limits.nesting).plain(value, limits.nesting)
+    size = _size(plain)
     if size > limits.size:
         problem = f"take {size} bytes, {limits.size} are allowed"
         raise InvalidEvent("headers", problem, event_type=event_type)
+    return plain
 
 
 def _check_name(name: object, event_type: str) -> None:
@@ -45,40 +55,63 @@ def _check_name(name: object, event_type: str) -> None:
         raise InvalidEvent(f"header {name}", "is reserved for eventbus", event_type=event_type)
 
 
-def _check_value(name: str, value: object, levels: int, event_type: str) -> None:
-    if (items := _items(value)) is not None:
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """One header while it is looked through."""
+
+    name: str
+    event_type: str
+    nesting: int
+
+    def plain(self, value: object, levels: int) -> object:
+        if not isinstance(value, (Mapping, list, tuple)):
+            return self._scalar(value)
         if levels == 0:
-            raise InvalidEvent(f"header {name}", "is nested over 8 deep", event_type=event_type)
-        for item in items:
-            _check_value(name, item, levels - 1, event_type)
-    elif not _is_scalar(value):
-        problem = "must be text, a 64-bit integer, a finite number, a time, bytes, or lists and dicts of them"
-        raise InvalidEvent(f"header {name}", problem, value, event_type=event_type)
+            raise self._refused(f"is nested over {self.nesting} deep")
+        if isinstance(value, Mapping):
+            table = cast("Mapping[object, object]", value)
+            return {self._name(name): self.plain(item, levels - 1) for name, item in table.items()}
+        return [self.plain(item, levels - 1) for item in cast("list[object]", value)]
+
+    def _name(self, name: object) -> str:
+        if isinstance(name, str) and _is_utf8(name) and len(name.encode()) <= MAX_NAME:
+            return name
+        raise self._refused(f"holds a name that is no text of up to {MAX_NAME} bytes", name)
+
+    def _scalar(self, value: object) -> object:
+        match value:
+            case None | bool() | bytes():
+                fits = True
+            case str():
+                fits = _is_utf8(value)
+            case int():
+                fits = -(2**63) <= value < 2**63
+            case datetime():
+                fits = value.tzinfo is not None and value.timestamp() >= 0
+            case float() | Decimal() if math.isfinite(value):
+                if not _is_exact(value):
+                    raise self._refused("is a number that AMQP cannot carry exactly: send it as text", value)
+                fits = True
+            case _:
+                fits = False
+        if not fits:
+            raise self._refused(_RIGHT_VALUE, value)
+        return value
+
+    def _refused(self, problem: str, value: object = None) -> InvalidEvent:
+        return InvalidEvent(f"header {self.name}", problem, value, event_type=self.event_type)
 
 
-def _is_scalar(value: object) -> bool:
-    match value:
-        case None | bool() | bytes():
-            return True
-        case datetime():
-            return value.tzinfo is not None
-        case str():
-            return _is_utf8(value)
-        case int():
-            return -(2**63) <= value < 2**63
-        case float() | Decimal():
-            return math.isfinite(value)
-        case _:
-            return False
-
-
-def _items(value: object) -> Iterable[object] | None:
-    """What a table or a list holds; None for anything else."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, object]", value).values()
-    if isinstance(value, (list, tuple)):
-        return cast("Sequence[object]", value)
-    return None
+def _is_exact(number: float | Decimal) -> bool:
+    """Floats have 32 bits in the headers of AMQP libraries, decimals 31 and their sign, and 255 places."""
+    if isinstance(number, Decimal):
+        places = max(0, -int(number.as_tuple().exponent))
+        return places <= _MAX_PLACES and abs(number.scaleb(places)) < 2**31
+    try:
+        rounded: tuple[float] = struct.unpack(">f", struct.pack(">f", number))
+    except OverflowError:
+        return False
+    return rounded[0] == number
 
 
 def _is_utf8(text: str) -> bool:
@@ -96,9 +129,10 @@ def _size(value: object) -> int:
             return 5 + len(value.encode())
         case bytes():
             return 5 + len(value)
-        case Mapping():
-            table = cast("Mapping[str, object]", value)
-            return 5 + sum(1 + len(str(name).encode()) + _size(item) for name, item in table.items())
+        case dict():
+            table = cast("dict[str, object]", value)
+            return 5 + sum(1 + len(name.encode()) + _size(item) for name, item in table.items())
+        case list():
+            return 5 + sum(_size(item) for item in cast("list[object]", value))
         case _:
-            items = _items(value)
-            return 9 if items is None else 5 + sum(_size(item) for item in items)
+            return 9
