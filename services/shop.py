@@ -14,6 +14,8 @@ from typing import Final
 EVENTBUS: Final = str(Path(sys.executable).with_name("eventbus"))
 """The command line that is installed beside this interpreter."""
 
+HOST: Final = "127.0.0.1"
+
 WORKER_READY: Final = "worker.ready"
 """What `eventbus run` logs when all its subscriptions are consuming."""
 
@@ -74,11 +76,11 @@ class Shop:
 
     @property
     def orders_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.order}"
+        return f"http://{HOST}:{self.ports.order}"
 
     @property
     def gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.gateway}"
+        return f"http://{HOST}:{self.ports.gateway}"
 
     @property
     def maildir(self) -> Path:
@@ -91,6 +93,7 @@ class Shop:
                 "gateway",
                 (sys.executable, "-m", "services.payment.gateway_server"),
                 {
+                    "GATEWAY_HOST": HOST,
                     "GATEWAY_PORT": str(self.ports.gateway),
                     "GATEWAY_DATABASE": str(self.directory / "gateway.db"),
                     "GATEWAY_LATENCY": str(self.latencies.payment),
@@ -101,6 +104,7 @@ class Shop:
                 "mailbox",
                 (sys.executable, "-m", "services.email.mailbox_server"),
                 {
+                    "SMTP_HOST": HOST,
                     "SMTP_PORT": str(self.ports.mailbox),
                     "MAILBOX": str(self.maildir),
                     "MAILBOX_LATENCY": str(self.latencies.confirmation),
@@ -116,6 +120,7 @@ class Shop:
     def order(self) -> Part:
         environment = {
             **self._environment(),
+            "ORDER_HOST": HOST,
             "ORDER_PORT": str(self.ports.order),
             "ORDER_LATENCY_VALIDATE": str(self.latencies.validate),
             "ORDER_LATENCY_INVENTORY": str(self.latencies.inventory),
@@ -135,11 +140,12 @@ class Shop:
         """One environment for all services: each reads its own part of it."""
         return {
             "EVENTBUS_URL": self.url,
+            "EVENTBUS_LOG_LEVEL": "INFO",  # without it, nobody would say WORKER_READY
             "ORDER_DATABASE": str(self.directory / "order.db"),
             "PAYMENT_DATABASE": str(self.directory / "payment.db"),
             "WAREHOUSE_DATABASE": str(self.directory / "warehouse.db"),
             "WAREHOUSE_LATENCY": str(self.latencies.warehouse),
             "GATEWAY_URL": self.gateway_url,
-            "SMTP_HOST": "127.0.0.1",
+            "SMTP_HOST": HOST,
             "SMTP_PORT": str(self.ports.mailbox),
         }

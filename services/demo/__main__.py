@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 import httpx2
 from rich.markup import escape
 
+from eventbus import Bus
+from eventbus.errors import BrokerUnreachable, ConfigurationError
 from services.demo.audit import complaints
 from services.demo.customers import Customers, OrderRefused, Snapshot
 from services.demo.launcher import Launcher, PartFailed, free_ports
@@ -85,25 +87,32 @@ class _Demo:
             shop = self._shop(launcher.directory)
             self.view.say(f"[bold]broker[/] {escape(_broker(shop.url))}")
             try:
+                async with Bus(shop.url, source="demo"):
+                    pass  # what is wrong with the broker is better told once than by every part of the shop
                 report = await self._flow(shop, launcher)
                 self.view.report(report)
                 if self.options.once:
                     return 1 if report.complaints else 0
                 return await self._serve(shop, launcher)
-            except PartFailed as error:
+            except BrokerUnreachable as error:
                 self.view.say(f"[red]✗[/] {escape(str(error))}")
-                return 4 if error.exit_code == 4 else 1  # noqa: PLR2004  what `eventbus run` ends with then
-            except (OrderRefused, httpx2.HTTPError) as error:
-                self.view.say(f"[red]✗[/] {escape(repr(error))}")
+                return 4
+            except ConfigurationError as error:
+                self.view.say(f"[red]✗[/] {escape(str(error))}")
+                return 2
+            except (PartFailed, OrderRefused, httpx2.HTTPError) as error:
+                self.view.say(f"[red]✗[/] {escape(str(error) or repr(error))}")
                 return 1
 
     def _shop(self, directory: Path) -> Shop:
         gateway, mailbox, spare = free_ports(3)
-        port = self.options.port or (USUAL_PORT if _is_free(USUAL_PORT) else spare)
+        port = self.options.port
+        if port is None:
+            port = USUAL_PORT if _is_free(USUAL_PORT) else spare
         return Shop(
             url=self.options.url or f"sqlite:///{directory / 'events.db'}",
             directory=directory,
-            ports=Ports(order=port, gateway=gateway, mailbox=mailbox),
+            ports=Ports(order=port or spare, gateway=gateway, mailbox=mailbox),
             latencies=ORDINARY,
         )
 
@@ -214,7 +223,7 @@ def _options() -> Options:
     given = parser.parse_args()
     if not 1 <= given.orders <= MOST_ORDERS:
         raise Usage(f"--orders {given.orders}: place from 1 to {MOST_ORDERS}")
-    if given.port is not None and not _is_free(given.port):
+    if given.port and not _is_free(given.port):
         raise Usage(f"--port {given.port}: something else listens there; leave it out for a free one")
     return Options(_absolute(given.url), given.orders, given.port, given.once, given.output)
 

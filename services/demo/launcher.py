@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.demo import reaper
-from services.shop import WORKER_READY, Part
+from services.shop import HOST, WORKER_READY, Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -94,7 +94,7 @@ class Launcher:
         return started
 
     async def stop(self, *running: Running) -> None:
-        """One after the other, in this order; each may finish what it has begun."""
+        """Each may finish what it has begun, within `STOPPING` seconds; then it is killed."""
         for each in running:
             with suppress(ProcessLookupError):
                 each.process.terminate()
@@ -126,7 +126,7 @@ class Launcher:
             process = await asyncio.create_subprocess_exec(
                 *part.command,
                 cwd=ROOT,
-                env=os.environ | {"NO_PROXY": "127.0.0.1,localhost"} | part.environment,
+                env=_environment(part),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -148,7 +148,13 @@ class Launcher:
             return WORKER_READY in running.said(1000)
         with closing(socket.socket()) as probe:
             probe.settimeout(0.5)
-            return probe.connect_ex(("127.0.0.1", running.part.port)) == 0
+            return probe.connect_ex((HOST, running.part.port)) == 0
+
+
+def _environment(part: Part) -> dict[str, str]:
+    """Ours, except for what would lead the part to another broker or to a proxy."""
+    ours = {name: value for name, value in os.environ.items() if name != "EVENTBUS_URL_FILE"}
+    return ours | {"NO_PROXY": HOST, "no_proxy": HOST} | part.environment
 
 
 def free_ports(count: int) -> list[int]:
@@ -156,7 +162,7 @@ def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((HOST, 0))
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:
