@@ -65,19 +65,12 @@ async def test_a_message_of_only_a_body_and_a_routing_key_gets_nothing_added(tra
     assert delivery.attempt == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"\x00", bytes(range(256)), b"\xff\xfe not UTF-8", b"x" * 1_048_576],
-    ids=["empty", "one zero", "every byte", "not UTF-8", "1 MiB"],
-)
-async def test_bytes_of_any_kind_arrive_unchanged(transport: Transport, body: bytes) -> None:
+async def test_bytes_of_any_kind_arrive_unchanged(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
-    await drive.send(transport, drive.a_message(body=body))
+    bodies = [b"", b"\x00", bytes(range(256)), b"\xff\xfe not UTF-8", b"x" * 1_048_576]
+    await drive.send(transport, *(drive.a_message(body=body) for body in bodies))
 
-    async with transport.consume(CHARGE, prefetch=1) as consumption:
-        (delivery,) = await drive.collect(consumption, 1)
-
-    assert delivery.message.body == body
+    assert [delivery.message.body for delivery in await drive.contents(transport, CHARGE)] == bodies
 
 
 async def test_topics_do_not_mix(transport: Transport) -> None:
