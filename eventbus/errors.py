@@ -185,8 +185,13 @@ class TopologyError(EventBusError):
 
 def shorten(text: str, limit: int = 120) -> str:
     """`text` on one line, without control characters, and at most `limit` characters long."""
-    inert = "".join(c if c.isprintable() else "�" for c in text[: limit + 1])
-    return inert if len(inert) <= limit else inert[: limit - 1] + "…"
+    beginning = inert(text[: limit + 1])
+    return beginning if len(beginning) <= limit else beginning[: limit - 1] + "…"
+
+
+def inert(text: str, *, keep: str = "") -> str:
+    """`text` without control characters, but for those to `keep`: fit for a terminal and a log."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else "�" for c in text)
 
 
 def describe(error: BaseException) -> str:

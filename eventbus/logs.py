@@ -11,6 +11,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from eventbus.errors import inert
+
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
@@ -51,6 +53,7 @@ def configure(log_format: Format, *, level: str = "INFO") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _make_inert,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -63,9 +66,14 @@ def _for_standard_library(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> tuple[tuple[str], dict[str, Any]]:
     """`worker.ready service=payment`, with the fields on the record too."""
-    level_free = {name: value for name, value in event.items() if name not in ("event", "level", "exc_info")}
-    line = " ".join([str(event["event"]), *(f"{name}={value}" for name, value in level_free.items())])
-    return (line.replace("%", "%%"),), {
-        "exc_info": event.get("exc_info"),
-        "extra": {"eventbus": level_free},
-    }
+    fields = {name: value for name, value in event.items() if name not in ("event", "level", "exc_info")}
+    line = " ".join([str(event["event"]), *(f"{name}={value}" for name, value in fields.items())])
+    return (inert(line),), {"exc_info": event.get("exc_info"), "extra": {"eventbus": fields}}
+
+
+def _make_inert(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Nothing out of a payload colours a line, breaks it or moves the cursor; tracebacks keep their lines."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = inert(value, keep="\n\t" if name == "exception" else "")
+    return event
