@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,7 +17,7 @@ PREFIX: Final = "EVENTBUS_"
 class Settings(BaseModel):
     """Each is read from `EVENTBUS_<NAME>`, or from the file that `EVENTBUS_<NAME>_FILE` names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     url: str = "sqlite:///eventbus.db"
     """The broker: `amqp://user:password@host/vhost`, `sqlite:///events.db` or `sqlite://:memory:`."""
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     shutdown_grace: float = Field(default=30.0, ge=0)
     """Seconds that running handlers get after SIGTERM."""
     max_body_bytes: int = Field(default=1024 * 1024, gt=0, le=16 * 1024 * 1024)
-    log_max_age_days: float = Field(default=7.0, gt=0)
+    log_max_age_days: float = Field(default=7.0, gt=0, le=36_500)
     """How long the history is kept."""
     log_max_bytes: int = Field(default=5_000_000_000, gt=0)
     """How much of the history is kept."""
@@ -55,10 +55,29 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = str(first["loc"][0])
-            raise ConfigurationError(
-                f"{PREFIX}{name.upper()}={shorten(str(first['input']))!r}: {first['msg']}."
-            ) from None
+            variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
+            file = environment.get(f"{variable}_FILE")
+            origin = (
+                f"{variable}={shorten(str(first['input']))!r}"
+                if file is None
+                else f"{variable}_FILE={file!r}"
+            )
+            raise ConfigurationError(f"{origin}: {first['msg']}.") from None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Without passwords: settings are printed when something is wrong, and then pasted somewhere."""
+        for name, value in super().__repr_args__():
+            shown = _without_secrets(value) if name in _URLS and isinstance(value, str) else value
+            yield name, shown
+
+
+_URLS: Final = ("url", "management_url")
+
+
+def _without_secrets(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    _, credentials, place = rest.rpartition("@")
+    return f"{scheme}://{'***@' if credentials else ''}{place.partition('?')[0]}" if found else "***"
 
 
 def _read(name: str, environment: Mapping[str, str]) -> str | None:
