@@ -13,9 +13,8 @@ from typing import Final, Self, assert_never
 from eventbus import headers
 from eventbus.embedded import queueing
 from eventbus.embedded.engine import Engine
-from eventbus.embedded.queueing import Claimed, Settlement
+from eventbus.embedded.queueing import Claim, Claimed, Registered, Settlement
 from eventbus.embedded.row import unpack
-from eventbus.embedded.session import Registered
 from eventbus.embedded.transaction import Transaction, WriteFailed
 from eventbus.errors import BrokerUnreachable
 from eventbus.logs import get_logger
@@ -45,7 +44,7 @@ class EmbeddedConsumption:
         self._settling = 0
         self._strays: list[int] = []
         """What could not be settled: given back to the queue before the next claim."""
-        self._claiming: asyncio.Future[list[Claimed] | None] | None = None
+        self._claiming: asyncio.Future[Claim | None] | None = None
         self._stopped = False
         self._stack = ExitStack()
         self._log = get_logger("eventbus.embedded").bind(queue=queue)
@@ -119,23 +118,26 @@ class EmbeddedConsumption:
             self._claiming = self._claim(limit)
         try:
             # Where this task is cancelled the claim goes on: what it brings is handed over the next time.
-            claimed = await asyncio.shield(self._claiming)
+            claim = await asyncio.shield(self._claiming)
         except WriteFailed as error:
             self._claiming = None
             await self._recover("claim.failed", error.problem)
             return []
         self._claiming = None
-        if claimed is None:
+        if claim is None:
             await self._begin_anew()
             return []
-        return [] if self._over else [self._hand_over(each) for each in claimed]
+        self._bell.rings_for_all = claim.held_back
+        return [] if self._over else [self._hand_over(each) for each in claim.deliveries]
 
-    def _claim(self, limit: int) -> asyncio.Future[list[Claimed] | None]:
+    def _claim(self, limit: int) -> asyncio.Future[Claim | None]:
         registered, strays = self._registered, self._strays
         self._strays = []
 
-        def claim(transaction: Transaction) -> list[Claimed] | None:
-            return queueing.claim(transaction, registered.consumer, registered.queue, limit, strays)
+        careful_after = self._engine.options.careful_after
+
+        def claim(transaction: Transaction) -> Claim | None:
+            return queueing.claim(transaction, registered, limit, strays=strays, careful_after=careful_after)
 
         claiming = self._engine.writer.submit(claim, rows=limit).future
         claiming.add_done_callback(lambda ended: self._keep_strays(ended, strays))
@@ -197,6 +199,6 @@ class EmbeddedConsumption:
             self._strays += numbers
         self._bell.ring()
 
-    def _keep_strays(self, ended: asyncio.Future[list[Claimed] | None], strays: Sequence[int]) -> None:
+    def _keep_strays(self, ended: asyncio.Future[Claim | None], strays: Sequence[int]) -> None:
         if ended.cancelled() or ended.exception() is not None:
             self._strays += strays

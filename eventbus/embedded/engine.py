@@ -13,11 +13,12 @@ from eventbus.clock import Clock
 from eventbus.embedded.database import open_reader, open_writer
 from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
+from eventbus.embedded.queueing import Registered
 from eventbus.embedded.retention import Retention
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import microseconds
 from eventbus.embedded.sending import Parcel, next_due, promote, store
-from eventbus.embedded.session import Registered, Session
+from eventbus.embedded.session import Session
 from eventbus.embedded.transaction import Changes, Transaction, WriteFailed
 from eventbus.embedded.url import MEMORY, url_of
 from eventbus.embedded.watch import Watch

@@ -24,6 +24,9 @@ class EmbeddedOptions:
     """Without a heartbeat for so long a process counts as dead: what it held is handed to others."""
     delivery_limit: int = 20
     """A message handed over more often than this without being settled becomes a dead letter."""
+    careful_after: int = 3
+    """What was handed over so often and never settled may be what kills its process, and takes along all that
+    is in flight there: from then on a process gets one of these at a time, so that the others survive it."""
     log_max_age: timedelta | None = timedelta(days=7)
     """Older history is trimmed; None keeps it."""
     log_max_bytes: int | None = 4 * 1024**3

@@ -22,13 +22,21 @@ from eventbus.transport import Message
 _READY: Final = """
     SELECT d.id, d.handovers, coalesce(d.properties, l.properties), coalesce(d.body, l.body)
     FROM eventbus_delivery d LEFT JOIN eventbus_log l ON l."offset" = d."offset"
-    WHERE d.queue = ? AND d.owner IS NULL AND d.due_at IS NULL ORDER BY d.id LIMIT ?
+    WHERE d.queue = ? AND d.owner IS NULL AND d.due_at IS NULL AND d.handovers < ? ORDER BY d.id LIMIT ?
 """
 _TAKE: Final = """
     UPDATE eventbus_delivery SET owner = ?, handovers = handovers + 1
     WHERE id IN (SELECT value FROM json_each(?))
 """
 _ACK: Final = "DELETE FROM eventbus_delivery WHERE owner = ? AND id IN (SELECT value FROM json_each(?))"
+_ANY_NUMBER: Final = 2**63 - 1
+_IS_ALIVE: Final = "SELECT 1 FROM eventbus_consumer WHERE id = ?"
+_HAS_A_SUSPECT: Final = """
+    SELECT 1 FROM eventbus_consumer mine
+    JOIN eventbus_consumer c ON c.session = mine.session
+    JOIN eventbus_delivery d ON d.queue = c.queue AND d.owner = c.id AND d.due_at IS NULL
+    WHERE mine.id = ? AND d.handovers > ? LIMIT 1
+"""
 _LET_GO: Final = """
     UPDATE eventbus_delivery SET owner = NULL WHERE owner = ? AND id IN (SELECT value FROM json_each(?))
 """
@@ -63,6 +71,21 @@ class Claimed:
     handovers_before: int
     properties: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    deliveries: list[Claimed]
+    held_back: bool
+    """More may be ready that only comes when something else is settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A consumer and its queue, as numbers."""
+
+    consumer: int
+    queue: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +131,28 @@ def bury(id: int, message: Message, reason: str, error: str, now: datetime) -> B
 
 
 def claim(
-    transaction: Transaction, consumer: int, queue: int, limit: int, strays: Sequence[int]
-) -> list[Claimed] | None:
-    """Up to `limit` ready deliveries, in the order of their numbers; None when `consumer` is no more.
+    transaction: Transaction, registered: Registered, limit: int, *, strays: Sequence[int], careful_after: int
+) -> Claim | None:
+    """Up to `limit` ready deliveries, in the order of their numbers; None when the consumer is no more.
 
     `strays` are deliveries that it holds by now only in the database: they are ready again before that.
+    What was handed over `careful_after` times or more may be what kills the process that handles it, and all
+    that is in flight there with it: of those a process gets one at a time.
     """
     connection = transaction.connection
-    alive = connection.execute("SELECT 1 FROM eventbus_consumer WHERE id = ?", (consumer,)).fetchone()
-    if alive is None:
+    if connection.execute(_IS_ALIVE, (registered.consumer,)).fetchone() is None:
         return None
     if strays:
-        connection.execute(_LET_GO, (consumer, _numbers(strays)))
-    claimed = [Claimed(*row) for row in connection.execute(_READY, (queue, limit))]
-    if claimed:
-        connection.execute(_TAKE, (consumer, _numbers(each.id for each in claimed)))
-    return claimed
+        connection.execute(_LET_GO, (registered.consumer, _numbers(strays)))
+    ready = _ready(connection, registered.queue, limit)
+    suspects = [each for each in ready if each.handovers_before >= careful_after]
+    if suspects:
+        has_one = connection.execute(_HAS_A_SUSPECT, (registered.consumer, careful_after)).fetchone()
+        alone = [] if has_one else suspects[:1]
+        ready = alone + _ready(connection, registered.queue, limit - len(alone), careful_after)
+    if ready:
+        connection.execute(_TAKE, (registered.consumer, _numbers(each.id for each in ready)))
+    return Claim(ready, held_back=bool(suspects))
 
 
 def settle(transaction: Transaction, consumer: int, queue: int, settlement: Settlement) -> None:
@@ -197,6 +226,12 @@ def _bury(transaction: Transaction, consumer: int, buried: Buried) -> None:
     if moved:
         connection.execute(_REMOVE, (consumer, buried.id))
         transaction.changes.ready.add(moved[0][0])
+
+
+def _ready(
+    connection: sqlite3.Connection, queue: int, limit: int, handovers_below: int = _ANY_NUMBER
+) -> list[Claimed]:
+    return [Claimed(*row) for row in connection.execute(_READY, (queue, handovers_below, limit))]
 
 
 def _numbers(numbers: Iterable[int]) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from eventbus.embedded.options import EmbeddedOptions
-from eventbus.embedded.queueing import hand_back
+from eventbus.embedded.queueing import Registered, hand_back
 from eventbus.embedded.routing import queue_id
 from eventbus.embedded.transaction import Transaction
 from eventbus.errors import TopologyError
@@ -24,12 +23,6 @@ _BEGIN: Final = (
 )
 _SILENT: Final = "SELECT id FROM eventbus_session WHERE NOT heartbeat BETWEEN ? AND ?"
 _CONSUMERS: Final = "SELECT id, queue FROM eventbus_consumer WHERE session = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    consumer: int
-    queue: int
 
 
 class Session:

@@ -86,9 +86,6 @@ class EmbeddedTransport:
         return await self._open_engine.read(lambda connection: dead_letters.oldest(connection, queue, limit))
 
     async def queues(self) -> Sequence[str]:
-        return await self._open_engine.read(routing.queue_names)
-
-    async def queues(self) -> Sequence[str]:
         return await self._open_engine.read(stats.subscription_queues)
 
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:

@@ -20,6 +20,7 @@ class Bell:
         self._event = asyncio.Event()
         self.queue = queue
         """It rings when this queue gets something to hand over; None: when anything changes."""
+        self.rings_for_all = queue is None
 
     def ring(self) -> None:
         self._event.set()
@@ -83,7 +84,7 @@ class Watch:
     def tell(self, changes: Changes) -> None:
         """This process has changed something."""
         for bell in self._bells:
-            if bell.queue is None or bell.queue in changes.ready or changes.session_lost:
+            if bell.rings_for_all or bell.queue in changes.ready or changes.session_lost:
                 bell.ring()
 
     def close(self) -> None:
@@ -109,7 +110,7 @@ class Watch:
         queues = {bell.queue for bell in self._waiting if bell.queue is not None}
         ready = with_something_ready(probe, queues) if queues else []
         for bell in self._waiting:
-            if bell.queue is None or bell.queue in ready:
+            if bell.rings_for_all or bell.queue in ready:
                 bell.ring()
         if (due_at := next_due(probe)) is not None:
             self._on_due(due_at)

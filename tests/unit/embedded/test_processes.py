@@ -1,0 +1,161 @@
+"""Several processes on one file; see `program.py` for what the others do."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import statistics
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing
+from pathlib import Path
+
+from eventbus.embedded import EmbeddedTransport
+from eventbus.outcome import Ack, RetryAfter
+from eventbus.transport import LogEntry
+from tests.conformance.process import Process
+from tests.support.eventually import eventually
+from tests.unit.embedded.conftest import OpenTransport
+from tests.unit.embedded.program import HASTY, PATIENT
+from tests.unit.embedded.words import (
+    CHARGE,
+    ORDERS,
+    handling,
+    history,
+    next_batch,
+    order,
+    send,
+    settle,
+    stats_of,
+)
+
+STARTS_WITHIN = 30.0
+
+
+def program(path: Path, what: str, *arguments: str) -> AbstractAsyncContextManager[Process]:
+    log = path.with_name(f"{what}.log")
+    return Process.started("tests.unit.embedded.program", what, str(path), *arguments, log=log)
+
+
+async def test_processes_that_find_a_fresh_file_at_the_same_time_all_use_it(
+    path: Path, open_transport: OpenTransport
+):
+    async with AsyncExitStack() as stack:
+        others = [await stack.enter_async_context(program(path, "open")) for _ in range(8)]
+        for other in others:
+            await other.says("started", within=STARTS_WITHIN)
+        path.with_name(f"{path.name}.go").touch()
+        for other in others:
+            await other.says("sent", within=STARTS_WITHIN)
+
+    transport = await open_transport(path)
+    assert len(await history(transport, 80)) == 80
+    assert len(await transport.diff(ORDERS)) == 0
+
+
+async def test_a_message_that_kills_its_process_ends_in_the_dead_letters_alone(
+    path: Path, open_transport: OpenTransport
+):
+    transport = await open_transport(path, PATIENT)
+    await transport.apply(ORDERS)
+    innocent = [order(b"innocent %d" % number) for number in range(5)]
+    await send(transport, order(b"poison"), *innocent)
+
+    handled: list[str] = []
+    while not await transport.dead_letters(CHARGE, limit=10):
+        async with program(path, "suffer") as victim:
+            await asyncio.wait_for(victim._process.wait(), STARTS_WITHIN)
+        handled += victim.said
+        await eventually(lambda: nothing_in_flight(transport))
+    async with handling(transport, CHARGE) as rest:
+        await transport.idle()
+
+    (dead,) = await transport.dead_letters(CHARGE, limit=10)
+    assert (dead.message.body, dead.reason) == (b"poison", "delivery-limit")
+    assert sorted([*handled, *(body.decode() for body in rest)]) == [f"innocent {n}" for n in range(5)]
+
+
+async def nothing_in_flight(transport: EmbeddedTransport) -> bool:
+    return (await stats_of(transport, CHARGE)).in_flight == 0
+
+
+async def test_a_suspended_process_loses_what_it_held_and_begins_anew(
+    path: Path, open_transport: OpenTransport
+):
+    transport = await open_transport(path, HASTY)
+    await transport.apply(ORDERS)
+    await send(transport, order(b"held"))
+
+    async with program(path, "sleepwalk") as sleeper:
+        await sleeper.says("holding", within=STARTS_WITHIN)
+        async with transport.consume(CHARGE, prefetch=1) as consumption:
+            (delivery,) = await next_batch(consumption)
+            assert (delivery.message.body, delivery.redelivered) == (b"held", True)
+
+            sleeper._process.send_signal(signal.SIGCONT)
+            await sleeper.says("settled", within=5)
+            assert (await stats_of(transport, CHARGE)).in_flight == 1  # that was ours, not the sleeper's
+            await settle(consumption, [delivery], RetryAfter(0, "hand it back"))
+            await consumption.stop()
+            await sleeper.says("handled held", within=5)
+
+    assert (await stats_of(transport, CHARGE)).ready == 0
+
+
+async def test_another_process_is_heard_within_50_milliseconds(path: Path, open_transport: OpenTransport):
+    transport = await open_transport(path)
+    await transport.apply(ORDERS)
+    delays: list[float] = []
+    async with transport.consume(CHARGE, prefetch=10) as consumption, program(path, "clock", "40") as other:
+        while len(delays) < 40:
+            batch = await next_batch(consumption, within=STARTS_WITHIN)
+            delays += [time.time() - float(delivery.message.body) for delivery in batch]
+            await settle(consumption, batch, Ack())
+        await other.says("sent", within=5)
+
+    # Half of them, not all: what a loaded machine does to a single one is not ours.
+    assert statistics.median(delays) < 0.05
+
+
+async def test_the_log_follows_what_other_processes_send(path: Path, open_transport: OpenTransport):
+    transport = await open_transport(path)
+    following = transport.log("next")
+    async with program(path, "clock", "3"):
+        seen: list[LogEntry] = []
+        while len(seen) < 3:
+            seen += await asyncio.wait_for(anext(following), STARTS_WITHIN)
+
+    assert [entry.offset for entry in seen] == [1, 2, 3]
+
+
+async def test_waiting_takes_no_more_than_a_hundredth_of_a_processor(path: Path):
+    async with program(path, "rest") as other:
+        await other.says_lines(1, within=STARTS_WITHIN)
+
+    assert float(other.said[0]) < 0.01
+
+
+async def test_whoever_is_alive_promotes_what_another_had_put_off(path: Path, open_transport: OpenTransport):
+    gone = await open_transport(path)
+    await gone.apply(ORDERS)
+    await send(gone, order(b"reminder", delay=0.5))
+    await gone.close()
+    publisher = await open_transport(path)  # it waits for nothing
+
+    async def is_ready() -> bool:
+        return (await stats_of(publisher, CHARGE)).ready == 1
+
+    await eventually(is_ready)
+
+
+async def test_readers_do_not_wait_for_a_writer(path: Path, open_transport: OpenTransport):
+    transport = await open_transport(path)
+    await transport.apply(ORDERS)
+    await send(transport, order(b"before"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        async with asyncio.timeout(2):
+            assert (await stats_of(transport, CHARGE)).ready == 1
+            assert await transport.diff(ORDERS) == []
+            assert await transport.dead_letters(CHARGE, limit=1) == []
