@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeGuard, TypeVar, cast
 
-from eventbus.errors import ConfigurationError, InvalidSubscription
+from eventbus.errors import ConfigurationError, InvalidSubscription, shorten
 from eventbus.event import Event
 from eventbus.retry import RetryPolicy
 from eventbus.topic import check_pattern
@@ -20,7 +21,11 @@ R = TypeVar("R")
 OnReplay = Literal["run", "skip"]
 Start = Literal["new", "beginning"] | datetime
 
-NAME: Final = re.compile(r"[a-z_][a-z0-9_-]*", re.IGNORECASE)
+NAME: Final = re.compile(r"[a-z_][a-z0-9_-]*", re.IGNORECASE | re.ASCII)
+
+
+_EXAMPLE: Final = '@subscribe(OrderCreated) or @subscribe("order.*")'
+_RIGHT_TOPICS: Final = f"Write {_EXAMPLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +73,54 @@ class Subscription(Generic[P, R]):
         return tuple(dict.fromkeys(named))
 
     def _check(self) -> None:
-        if not self.topics:
-            raise self._wrong("it names no event", 'Write @subscribe(OrderCreated) or @subscribe("order.*")')
-        for topic in self.topics:
-            if isinstance(topic, str):
-                check_pattern(topic)
-            elif not topic.__event_type__:
-                raise self._wrong(
-                    f"{topic.__qualname__} has no event type",
-                    'Declare it as class X(Event, type="order.created")',
-                )
+        self._check_function()
+        self._check_topics()
         if NAME.fullmatch(self.name) is None:
-            raise self._wrong("its name is part of a queue's name", "Use letters, digits, '_' and '-'")
+            raise self._wrong(
+                "its name is part of a queue's name", "Give it one: name=… of letters, digits, '_' and '-'"
+            )
         if not self.timeout > 0 or self.concurrency < 1 or self.prefetch < 1:
             raise self._wrong(
                 "timeout (seconds), concurrency and prefetch must be above 0",
                 "Leave them out for the defaults",
+            )
+        if self.batch is not None and self.prefetch < self.batch.size:
+            raise self._wrong(
+                f"with prefetch={self.prefetch} a batch of {self.batch.size} never gets full",
+                "Leave prefetch out: it is two batches then",
             )
         if self.start != "new":
             raise self._wrong(
                 "it is to start in the past, which this version cannot do yet", 'Use start="new", the default'
             )
 
+    def _check_function(self) -> None:
+        function: object = self.function
+        if isinstance(function, Subscription):
+            raise self._wrong("its function is marked already", "Instead, name all topics in one @subscribe")
+        if not callable(function):
+            raise self._wrong(f"{function!r} cannot be called", "Put @subscribe(…) above a function")
+
+    def _check_topics(self) -> None:
+        if not self.topics:
+            raise self._wrong("it names no event", _RIGHT_TOPICS)
+        for topic in cast("tuple[object, ...]", self.topics):
+            if isinstance(topic, str):
+                check_pattern(topic)
+            elif not is_event_class(topic):
+                raise self._wrong(f"{shorten(repr(topic))} is no topic", _RIGHT_TOPICS)
+            elif not topic.__event_type__:
+                raise self._wrong(
+                    f"{topic.__qualname__} has no event type",
+                    f'Declare it as class X(Event, type="order.created"), or write {_EXAMPLE}',
+                )
+
     def _wrong(self, problem: str, remedy: str) -> InvalidSubscription:
         return InvalidSubscription(self.name, problem, remedy)
+
+
+def is_event_class(value: object) -> TypeGuard[type[Event]]:
+    return isinstance(value, type) and issubclass(value, Event)
 
 
 def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
@@ -115,15 +144,19 @@ def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
     subscription has handled is not handled again, as far as the bus's store remembers.
     """
 
+    first: object = topics[0] if topics else None
+    if inspect.isroutine(first):
+        raise InvalidSubscription(first.__name__, "@subscribe has no parentheses", _RIGHT_TOPICS)
+
     def mark(function: Callable[P, R]) -> Subscription[P, R]:
         return Subscription(
             function=function,
             topics=topics,
-            name=name or function.__name__,
+            name=getattr(function, "__name__", "") if name is None else name,
             retry=retry or RetryPolicy(),
             timeout=timeout,
             concurrency=concurrency,
-            prefetch=prefetch or 2 * (concurrency if batch is None else batch.size),
+            prefetch=2 * (concurrency if batch is None else batch.size) if prefetch is None else prefetch,
             batch=batch,
             start=start,
             on_replay=on_replay,
