@@ -1,0 +1,70 @@
+"""One question to the broker and its answer: bounded in time, and with errors that mean what they say.
+
+The driver raises CancelledError in callers whose peer has died, and RuntimeError where a channel is closed.
+Here CancelledError means that the caller was cancelled, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aiormq.exceptions import AMQPError
+
+from eventbus.errors import describe
+
+Answer = TypeVar("Answer")
+
+
+class Lost(Exception):
+    """The connection or the channel went away, or gives no answer: it may have happened or not."""
+
+
+class Refused(Exception):
+    """The broker answered, and said no, which closes the channel: `code` as in AMQP, such as 404 or 406."""
+
+    def __init__(self, code: int, problem: str) -> None:
+        self.code = code
+        self.problem = problem
+        super().__init__(f"{code} {problem}")
+
+
+async def ask(question: Coroutine[Any, Any, Answer], *, within: float) -> Answer:
+    """The answer; raises `Refused`, or `Lost` when there is none within so many seconds."""
+    asking = asyncio.ensure_future(question)
+    try:
+        await asyncio.wait({asking}, timeout=within)
+    finally:
+        if not asking.done():
+            asking.cancel()
+    if not asking.done():
+        raise Lost(f"no answer within {within:g} s")
+    if asking.cancelled():
+        raise Lost("the connection was lost")
+    if (error := asking.exception()) is not None:
+        raise meaning(error) from error
+    return asking.result()
+
+
+def meaning(error: BaseException | None) -> Exception:
+    """What an error of the driver, or the end of a connection or channel, comes down to."""
+    if isinstance(error, AMQPError) and (code := _REFUSALS.get(type(error).__name__)):
+        return Refused(code, _said(error))
+    if isinstance(error, (AMQPError, OSError, RuntimeError, asyncio.CancelledError, EOFError)):
+        return Lost(_said(error) or type(error).__name__)
+    if isinstance(error, Exception):
+        return error
+    return Lost("closed" if error is None else describe(error))
+
+
+_REFUSALS = {
+    "ChannelAccessRefused": 403,
+    "ChannelNotFoundEntity": 404,
+    "ChannelLockedResource": 405,
+    "ChannelPreconditionFailed": 406,
+}
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(argument) for argument in error.args if argument is not None)

@@ -1,0 +1,140 @@
+"""Compares the topology that should be with the one that is; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from eventbus.logs import get_logger
+from eventbus.rabbitmq.ask import Refused, ask
+from eventbus.rabbitmq.management import Management, ManagementUnavailable
+from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue
+from eventbus.rabbitmq.wire import Wire
+from eventbus.transport import Drift
+
+_APPLY: Final = "eventbus topology apply"
+_RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {_APPLY}"
+_NOT_FOUND: Final = 404
+
+
+async def diff(link: Link, management: Management, names: Names, plan: Plan, *, within: float) -> list[Drift]:
+    """Every difference, by the management API; without it, all but bindings, which AMQP cannot be asked."""
+    try:
+        exchanges = await management.exchanges()
+        queues = await management.queues()
+        bindings = await management.bindings()
+    except ManagementUnavailable as error:
+        get_logger("eventbus.rabbitmq").warning("topology.bindings_unknown", problem=str(error))
+        return await _by_amqp(link, plan, within)
+    return [
+        *_exchanges(plan, {each["name"]: each for each in exchanges}),
+        *_queues(plan, {each["name"]: each for each in queues}),
+        *_bindings(names, plan, set(_read_bindings(bindings))),
+    ]
+
+
+def _exchanges(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
+    for exchange in plan.exchanges:
+        what = f"exchange {exchange.name}"
+        if (there := found.get(exchange.name)) is None:
+            yield Drift("missing", what, "no such exchange", _APPLY)
+        elif there["type"] != exchange.type or not there["durable"]:
+            kind = f"{'durable' if there['durable'] else 'transient'} {there['type']}"
+            yield Drift(
+                "changed", what, f"it is {kind}, not durable {exchange.type}", f"delete it, then {_APPLY}"
+            )
+
+
+def _queues(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
+    for queue in plan.queues:
+        what = f"queue {queue.name}"
+        if (there := found.get(queue.name)) is None:
+            yield Drift("missing", what, "no such queue", _APPLY)
+        elif differences := list(_differences(queue.arguments, there["arguments"])):
+            yield Drift("changed", what, "; ".join(differences), _RECREATE)
+
+
+def _differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            yield f"{name} is {found.get(name, 'not set')}, not {wanted.get(name, 'unset')}"
+
+
+def _read_bindings(found: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
+    for each in found:
+        yield Binding(each["source"], each["routing_key"], each["destination"], to=each["destination_type"])
+
+
+def _bindings(names: Names, plan: Plan, found: set[Binding]) -> Iterator[Drift]:
+    for binding in plan.bindings:
+        if binding not in found:
+            yield Drift("missing", _describe(names, binding), "no such binding", _APPLY)
+    exchanges = {exchange.name for exchange in plan.exchanges}
+    queues = {queue.name for queue in plan.queues}
+    for binding in sorted(
+        found.difference(plan.bindings), key=lambda each: (each.destination, each.routing_key)
+    ):
+        if binding.source in exchanges and binding.destination in queues:
+            fix = "unbind it, once no worker that was built with it runs any more"
+            yield Drift("unexpected", _describe(names, binding), "nobody asks for it", fix)
+    yield from _left_over_queues(names, queues, found)
+
+
+def _left_over_queues(names: Names, queues: set[str], found: Iterable[Binding]) -> Iterator[Drift]:
+    """Queues of the same services that still fill, with no subscription to empty them."""
+    services = {queue.rpartition(".")[0] for queue in queues} - {""}
+    filled = {binding.destination for binding in found if binding.source == names.events}
+    for queue in sorted(filled - queues):
+        if queue.rpartition(".")[0] in services:
+            yield Drift(
+                "unexpected",
+                f"queue {queue}",
+                "bound, but no subscription",
+                "handle what is in it, then delete it",
+            )
+
+
+def _describe(names: Names, binding: Binding) -> str:
+    """By pattern and queue, as it was asked for; the others by their exchange too."""
+    link = f"binding {binding.routing_key} → {binding.destination}"
+    return link if binding.source == names.events else f"{link} (of exchange {binding.source})"
+
+
+async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
+    """What is there is asked for passively first: declaring what is not there would make it."""
+    found: list[Drift] = []
+    wire = await link.channel(within=within)
+    try:
+        items: list[Exchange | Queue] = [*plan.exchanges, *plan.queues]
+        for item in items:
+            if not wire.is_open:
+                wire = await link.channel(within=within)
+            try:
+                await _declare(wire, item, within, passive=True)
+                await _declare(wire, item, within, passive=False)
+            except Refused as refusal:
+                wire.end(refusal)
+                found.append(_refused(item, refusal))
+    finally:
+        await wire.close()
+    return found
+
+
+def _refused(item: Exchange | Queue, refusal: Refused) -> Drift:
+    what = f"{'queue' if isinstance(item, Queue) else 'exchange'} {item.name}"
+    if refusal.code == _NOT_FOUND:
+        return Drift("missing", what, refusal.problem, _APPLY)
+    return Drift("changed", what, refusal.problem, _RECREATE)
+
+
+async def _declare(wire: Wire, item: Exchange | Queue, within: float, *, passive: bool) -> None:
+    if isinstance(item, Queue):
+        arguments: dict[str, Any] = dict(item.arguments)
+        asked = wire.channel.queue_declare(item.name, passive=passive, durable=True, arguments=arguments)
+        await ask(asked, within=within)
+    else:
+        declaring = wire.channel.exchange_declare(
+            item.name, exchange_type=item.type, passive=passive, durable=True
+        )
+        await ask(declaring, within=within)

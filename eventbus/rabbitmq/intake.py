@@ -1,0 +1,82 @@
+"""What one channel has handed over, and which of it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from eventbus.headers import attempt
+from eventbus.rabbitmq.messages import message_of
+from eventbus.rabbitmq.topology import Names
+from eventbus.rabbitmq.wire import Arrival, Wire
+from eventbus.transport import Delivery
+
+
+class Intake:
+    """The deliveries of one queue on one channel. When the channel is lost, they come back to the queue."""
+
+    def __init__(self, wire: Wire, queue: str, names: Names, on_arrival: Callable[[Delivery], None]) -> None:
+        self.wire = wire
+        self._queue = queue
+        self._names = names
+        self._on_arrival = on_arrival
+        self._floor = 0
+        """Every delivery up to this tag is settled."""
+        self._settled: set[int] = set()
+        """And these above it."""
+        wire.listen(on_arrival=self._take)
+
+    def holds(self, tag: int) -> bool:
+        """Whether the delivery is still ours to settle; the broker ends a channel that settles twice."""
+        return self.wire.is_open and tag > self._floor and tag not in self._settled
+
+    async def ack(self, tags: Iterable[int]) -> None:
+        acked = sorted({tag for tag in tags if self.holds(tag)})
+        if not acked:
+            return
+        self._settle(acked)
+        # One answer for all up to the last tag below which nothing is open.
+        together = [tag for tag in acked if tag <= self._floor]
+        answers = [self.wire.ack(together[-1], multiple=len(together) > 1)] if together else []
+        answers += [self.wire.ack(tag) for tag in acked[len(together) :]]
+        await self.wire.settle(b"".join(answers))
+
+    async def requeue(self, tags: Iterable[int]) -> None:
+        """They go back to the queue, for whoever consumes it."""
+        await self._give_back(tags, self.wire.requeue)
+
+    async def reject(self, tags: Iterable[int]) -> None:
+        """The broker moves them to the dead letters as they are."""
+        await self._give_back(tags, self.wire.reject)
+
+    async def _give_back(self, tags: Iterable[int], answer: Callable[[int], bytes]) -> None:
+        held = sorted({tag for tag in tags if self.holds(tag)})
+        if held:
+            self._settle(held)
+            await self.wire.settle(b"".join([answer(tag) for tag in held]))
+
+    def _settle(self, tags: Iterable[int]) -> None:
+        self._settled.update(tags)
+        while self._floor + 1 in self._settled:
+            self._floor += 1
+            self._settled.remove(self._floor)
+
+    def _take(self, arrival: Arrival) -> None:
+        message = message_of(self._names, arrival)
+        number = attempt(message.headers)
+        handle = Handle(self, arrival.tag)
+        self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Handle:
+    """What `Delivery.tag` is here."""
+
+    intake: Intake
+    tag: int
+
+
+def handle_of(delivery: Delivery) -> Handle:
+    if not isinstance(delivery.tag, Handle):
+        raise TypeError(f"a delivery of another transport: {delivery.tag!r}")
+    return delivery.tag

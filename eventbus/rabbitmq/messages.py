@@ -1,0 +1,123 @@
+"""Messages as AMQP writes them, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC
+from decimal import Decimal
+from typing import Any, cast
+
+from eventbus.errors import InvalidEvent
+from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_reserved, publishable
+from eventbus.rabbitmq.fields import properties
+from eventbus.rabbitmq.topology import Names
+from eventbus.rabbitmq.wire import Arrival
+from eventbus.transport import Message
+
+
+def properties_of(message: Message) -> bytes:
+    """The properties under which a message is published, as AMQP writes them.
+
+    The broker's own headers are dropped: a message that is published again must not carry them. What goes to
+    one queue alone carries its routing key in a header. Raises `InvalidEvent` for what AMQP cannot express.
+    """
+    headers: Headers = message.headers
+    if headers or message.queue is not None:
+        headers = publishable(headers)
+        if message.queue is not None:
+            headers.setdefault(ROUTING_KEY, message.routing_key)
+        else:
+            _refuse_decimals(headers, message)
+    return properties(
+        content_type=message.content_type,
+        headers=headers,
+        correlation_id=message.correlation_id,
+        event_id=message.event_id,
+        timestamp=message.timestamp,
+        event_type=message.event_type,
+        source=message.source,
+    )
+
+
+def _refuse_decimals(headers: Headers, message: Message) -> None:
+    """RabbitMQ 3.10 closes the connection over a decimal in a header that reaches a stream, as the log is."""
+    for name, value in headers.items():
+        if isinstance(value, Decimal):
+            problem = "must not be a Decimal, which RabbitMQ's streams cannot keep: write it as text"
+            raise InvalidEvent(f"header {name!r}", problem, value, event_type=message.event_type)
+
+
+def message_of(names: Names, arrival: Arrival) -> Message:
+    """What arrived, with the routing key it was first published with, and without the broker's headers."""
+    described = arrival.properties
+    found = cast("Mapping[str, object] | None", described.headers)
+    timely = arrival.exchange == names.events
+    timestamp = described.timestamp
+    return Message(
+        body=arrival.body,
+        routing_key=arrival.routing_key if timely else _first_routing_key(names, arrival),
+        headers=_headers(found) if found else NO_HEADERS,
+        event_id=described.message_id,
+        event_type=described.message_type,
+        content_type=described.content_type,
+        timestamp=timestamp if timestamp is None or timestamp.tzinfo else timestamp.replace(tzinfo=UTC),
+        source=described.app_id,
+        correlation_id=described.correlation_id,
+    )
+
+
+def _headers(found: Mapping[str, object]) -> Headers:
+    return {
+        name: bytes(value) if isinstance(value, bytearray) else value
+        for name, value in found.items()
+        if not is_reserved(name)
+    }
+
+
+def _first_routing_key(names: Names, arrival: Arrival) -> str:
+    """The routing key of the event, where the one on the way was that of a queue or of a delay."""
+    if (arrived := names.undelayed(arrival.exchange, arrival.routing_key)) is not None:
+        kind, name = arrived
+        if kind == "event":
+            return name
+    elif arrival.exchange not in {names.redeliver, names.dead}:
+        return arrival.routing_key
+    headers = cast("Mapping[str, object]", arrival.properties.headers or {})
+    if isinstance(kept := headers.get(ROUTING_KEY), str):
+        return kept
+    return (
+        _key_before_dead_lettering(names, headers)
+        or arrival.properties.message_type
+        or _event_type(arrival.body)
+        or arrival.routing_key
+    )
+
+
+def _key_before_dead_lettering(names: Names, headers: Mapping[str, object]) -> str | None:
+    """What the broker wrote down when it dead-lettered a message itself."""
+    for death in deaths(headers):
+        exchange, keys = death.get("exchange"), death.get("routing-keys")
+        if isinstance(exchange, str) and isinstance(keys, list) and keys and isinstance(keys[0], str):
+            if exchange == names.events:
+                return keys[0]
+            kind, name = names.undelayed(exchange, keys[0]) or ("", "")
+            if kind == "event":
+                return name
+    return None
+
+
+def deaths(headers: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The entries of `x-death`, the latest first; another program may have written anything there."""
+    found = headers.get("x-death")
+    entries = cast("list[object]", found) if isinstance(found, list) else []
+    return [cast("dict[str, Any]", entry) for entry in entries if isinstance(entry, dict)]
+
+
+def _event_type(body: bytes) -> str | None:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    found = cast("dict[str, object]", members).get("event_type") if isinstance(members, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,142 @@
+"""Carries out outcomes. A delivery is acked only after its effect, or after the confirmed copy of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from eventbus.clock import Clock
+from eventbus.errors import InvalidEvent, SendFailed, SendFate, describe, shorten
+from eventbus.headers import for_dead_letter, for_retry
+from eventbus.logs import get_logger
+from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
+from eventbus.rabbitmq.intake import Handle, Intake, handle_of
+from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
+from eventbus.rabbitmq.topology import MAX_DELAY, Names
+from eventbus.transport import Delivery
+
+_SHORTEST_STAY: Final = 1.0
+"""Seconds; what is shorter than the delay network's first level is slept through, the delivery being held."""
+_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between the attempts to get a copy confirmed. Handing the delivery back at once would make a hot
+loop that uses up the queue's delivery limit."""
+_LONGEST_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What must be confirmed before a delivery may be acked."""
+
+    handle: Handle
+    publication: Publication
+
+
+class Settler:
+    """Settles the deliveries of one consumption."""
+
+    def __init__(
+        self, queue: str, publisher: ConfirmedPublisher, names: Names, options: RabbitMQOptions, clock: Clock
+    ) -> None:
+        self._queue = queue
+        self._publisher = publisher
+        self._names = names
+        self._options = options
+        self._clock = clock
+        self._is_stopping = False
+        self._log = get_logger("eventbus.rabbitmq").bind(queue=queue)
+
+    def stop(self) -> None:
+        """From now on a copy that cannot be confirmed at once sends its delivery back to the queue."""
+        self._is_stopping = True
+
+    async def settle(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
+        acked: list[Handle] = []
+        copies: defaultdict[float, list[_Copy]] = defaultdict(list)
+        for delivery, outcome in outcomes:
+            handle = handle_of(delivery)
+            if not handle.intake.holds(handle.tag):
+                continue
+            match outcome:
+                case Ack():
+                    acked.append(handle)
+                case RetryAfter():
+                    held = outcome.delay if outcome.delay < _SHORTEST_STAY else 0.0
+                    copies[held].append(_Copy(handle, self._retry(delivery, outcome)))
+                case DeadLetter():
+                    copies[0.0].append(_Copy(handle, self._dead_letter(delivery, outcome)))
+                case _:
+                    assert_never(outcome)
+        await _each_intake(acked, Intake.ack)
+        if copies:
+            await asyncio.gather(*(self._after(held, those) for held, those in copies.items()))
+
+    def _retry(self, delivery: Delivery, outcome: RetryAfter) -> Publication:
+        message = delivery.message
+        error = shorten(outcome.error, _LONGEST_ERROR)
+        delay = min(outcome.delay, MAX_DELAY) if outcome.delay >= _SHORTEST_STAY else 0.0
+        headers = for_retry(message.headers, message.routing_key, error, self._clock.now())
+        copy = replace(message, headers=headers, queue=delivery.queue, delay=delay)
+        return Publication(copy, self._names.route(copy))
+
+    def _dead_letter(self, delivery: Delivery, outcome: DeadLetter) -> Publication:
+        message = delivery.message
+        error = shorten(outcome.error, _LONGEST_ERROR)
+        now = self._clock.now()
+        headers = for_dead_letter(message.headers, message.routing_key, outcome.reason, error, now)
+        copy = replace(message, headers=headers, queue=delivery.queue)
+        return Publication(copy, self._names.dead_letter_route(delivery.queue))
+
+    async def _after(self, held: float, copies: list[_Copy]) -> None:
+        if held > 0:
+            await self._clock.sleep(held)
+        await self._copy(copies)
+
+    async def _copy(self, copies: list[_Copy]) -> None:
+        """Ack each when its copy is confirmed; what never is goes back to its queue."""
+        pauses = iter(_PAUSES)
+        while copies := await self._try_to_copy(copies):
+            pause = None if self._is_stopping else next(pauses, None)
+            if pause is None:
+                await _each_intake([copy.handle for copy in copies], Intake.requeue)
+                return
+            await self._clock.sleep(pause)
+
+    async def _try_to_copy(self, copies: list[_Copy]) -> list[_Copy]:
+        """Those that have no confirmed copy yet."""
+        copies = [copy for copy in copies if copy.handle.intake.holds(copy.handle.tag)]
+        fates: Sequence[SendFate] = ()
+        try:
+            await self._publisher.send(
+                [copy.publication for copy in copies], timeout=self._options.copy_timeout
+            )
+        except SendFailed as failure:
+            fates = failure.fates or [SendFate.NOT_SENT] * len(copies)
+            self._log.warning("copy.failed", deliveries=len(copies), error=describe(failure))
+        except InvalidEvent as error:
+            return await self._leave_to_broker(copies, error)
+        done = [fate is SendFate.CONFIRMED for fate in fates] if fates else [True] * len(copies)
+        await _each_intake([copy.handle for copy, ok in zip(copies, done, strict=True) if ok], Intake.ack)
+        return [copy for copy, ok in zip(copies, done, strict=True) if not ok]
+
+    async def _leave_to_broker(self, copies: list[_Copy], error: InvalidEvent) -> list[_Copy]:
+        """What cannot be written again, such as the headers of a stranger, the broker keeps as it is."""
+        if len(copies) > 1:
+            return [left for copy in copies for left in await self._try_to_copy([copy])]
+        self._log.error("copy.impossible", error=describe(error))
+        await _each_intake([copy.handle for copy in copies], Intake.reject)
+        return []
+
+
+async def _each_intake(
+    handles: Iterable[Handle], settle: Callable[[Intake, list[int]], Awaitable[None]]
+) -> None:
+    """Together for each channel; all are of one, but for the moment in which it was lost."""
+    tags: defaultdict[Intake, list[int]] = defaultdict(list)
+    for handle in handles:
+        tags[handle.intake].append(handle.tag)
+    for intake, those in tags.items():
+        await settle(intake, those)

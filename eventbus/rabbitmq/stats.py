@@ -1,0 +1,98 @@
+"""How subscriptions are doing, as far as the broker tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from eventbus.errors import ConfigurationError
+from eventbus.logs import get_logger
+from eventbus.rabbitmq.ask import Refused, ask
+from eventbus.rabbitmq.management import Management, ManagementUnavailable
+from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.topology import Names
+from eventbus.rabbitmq.wire import Wire
+from eventbus.transport import QueueStats
+
+_NOT_FOUND: Final = 404
+
+
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    messages: int = 0
+    consumers: int = 0
+
+
+async def queue_stats(
+    link: Link, management: Management, names: Names, queues: Sequence[str], *, within: float
+) -> list[QueueStats]:
+    """Asked over AMQP; only the management API knows what is in flight, nobody what is delayed or how old.
+
+    A queue that does not exist has nothing in it.
+    """
+    if not queues:
+        return []
+    dead_queues = [names.dead_queue(queue) for queue in queues]
+    depths = await _depths(link, [*queues, *dead_queues], within)
+    in_flight = await _in_flight(management)
+    return [
+        QueueStats(
+            queue=queue,
+            ready=depths[queue].messages,
+            in_flight=in_flight.get(queue),
+            delayed=None,
+            dead=depths[names.dead_queue(queue)].messages,
+            oldest_age=None,
+            consumers=depths[queue].consumers,
+        )
+        for queue in queues
+    ]
+
+
+async def subscription_queues(management: Management, names: Names) -> list[str]:
+    """Every subscription's queue is bound to the exchange for one queue alone, by its own name."""
+    try:
+        bindings = await management.bindings()
+    except ManagementUnavailable as error:
+        raise ConfigurationError(
+            f"the list of queues comes from RabbitMQ's management API: {error}. "
+            "Set EVENTBUS_MANAGEMENT_URL, or name the services."
+        ) from error
+    return sorted(each["destination"] for each in bindings if each["source"] == names.redeliver)
+
+
+async def _depths(link: Link, queues: Sequence[str], within: float) -> dict[str, _Depth]:
+    depths: dict[str, _Depth] = {}
+    wire = await link.channel(within=within)
+    try:
+        for queue in queues:
+            if not wire.is_open:
+                wire = await link.channel(within=within)
+            depths[queue] = await _depth(wire, queue, within)
+    finally:
+        await wire.close()
+    return depths
+
+
+async def _depth(wire: Wire, queue: str, within: float) -> _Depth:
+    try:
+        declared = await ask(wire.channel.queue_declare(queue, passive=True), within=within)
+    except Refused as refusal:
+        if refusal.code != _NOT_FOUND:
+            raise
+        wire.end(refusal)  # which the broker has done; a new one takes its place
+        return _Depth()
+    return _Depth(declared.message_count or 0, declared.consumer_count or 0)
+
+
+async def _in_flight(management: Management) -> dict[str, int]:
+    try:
+        queues = await management.queues()
+    except ManagementUnavailable as error:
+        get_logger("eventbus.rabbitmq").debug("management.unavailable", problem=str(error))
+        return {}
+    # A queue that was declared a moment ago has no numbers yet.
+    return {
+        each["name"]: each["messages_unacknowledged"] for each in queues if "messages_unacknowledged" in each
+    }

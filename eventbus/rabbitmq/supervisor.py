@@ -1,0 +1,178 @@
+"""One connection, kept up: connected with a bound, watched, and connected again with jittered pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from enum import StrEnum
+from typing import Any, Final, cast
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.connection import make_url
+from aiormq.abc import AbstractConnection as DriverConnection
+
+from eventbus.errors import BrokerUnreachable, describe
+from eventbus.logs import get_logger
+from eventbus.rabbitmq.address import Address
+from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
+from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.wire import Wire
+
+_CLOSE_TIMEOUT: Final = 5.0
+
+
+class LinkState(StrEnum):
+    """How one connection is doing; each change is logged once."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOST = "lost"
+    UNREACHABLE = "unreachable"
+    CLOSED = "closed"
+
+
+class Pauses:
+    """Seconds to wait before each next attempt: doubled from `first` to `longest`, less some by chance."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def reset(self) -> None:
+        self._next = self._first
+
+    def next(self) -> float:
+        pause, self._next = self._next, min(2 * self._next, self._longest)
+        return pause * random.uniform(0.5, 1.0)
+
+
+class Link:
+    """A connection for one purpose. Publishing and consuming have one each: an alarm blocks publishers."""
+
+    def __init__(self, address: Address, options: RabbitMQOptions, purpose: str) -> None:
+        self.state = LinkState.IDLE
+        self._address = address
+        self._options = options
+        self._purpose = purpose
+        self._problem = "not connected yet"
+        self._connection: DriverConnection | None = None
+        self._changed = asyncio.Event()
+        self._supervision: asyncio.Task[None] | None = None
+        self._log = get_logger("eventbus.rabbitmq").bind(broker=str(address), link=purpose)
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no connection; None while there is one."""
+        return None if self.state is LinkState.CONNECTED else self._problem
+
+    @property
+    def url(self) -> str:
+        return str(self._address)
+
+    async def open(self) -> None:
+        """Connected when it returns. Raises `BrokerUnreachable` within the connect timeout, then gives up."""
+        try:
+            connection = await self._connect()
+        except (Lost, Refused) as error:
+            raise BrokerUnreachable(str(self._address), str(error)) from error
+        self._supervision = asyncio.create_task(self._supervise(connection), name=f"rabbitmq {self._purpose}")
+
+    async def ready(self, *, within: float) -> DriverConnection:
+        """The connection that is up, waited for if need be; raises `Lost` with the last problem."""
+        if self._connection is not None and not self._connection.is_closed:
+            return self._connection
+        if self.state is LinkState.IDLE:
+            self.state = LinkState.CONNECTING
+            self._supervision = asyncio.create_task(self._supervise(None), name=f"rabbitmq {self._purpose}")
+        try:
+            async with asyncio.timeout(within):
+                while self._connection is None or self._connection.is_closed:
+                    if self.state is LinkState.CLOSED:
+                        raise Lost("closed")
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise Lost(self._problem) from None
+        return self._connection
+
+    async def channel(self, *, within: float, confirms: bool = False) -> Wire:
+        """A new channel; raises `Lost` when there is none within so many seconds."""
+        connection = await self.ready(within=within)
+        return Wire(await ask(connection.channel(publisher_confirms=confirms), within=within))
+
+    async def close(self) -> None:
+        self._change(LinkState.CLOSED)
+        if self._supervision is not None:
+            self._supervision.cancel()
+            await asyncio.wait({self._supervision})
+
+    async def _supervise(self, connection: AbstractConnection | None) -> None:
+        pauses = Pauses(self._options.first_pause, self._options.longest_pause)
+        while True:
+            if connection is None:
+                connection = await self._try_to_connect(pauses.next())
+                continue
+            began = asyncio.get_running_loop().time()
+            try:
+                loss = await self._hold(connection)
+            finally:
+                self._connection = None
+                await self._dispose(connection)
+            self._change(LinkState.LOST, str(loss))
+            connection = None
+            # A broker that accepts and hangs up at once must not be asked in a hot loop.
+            if asyncio.get_running_loop().time() - began > self._options.longest_pause:
+                pauses.reset()
+            await asyncio.sleep(pauses.next())
+
+    async def _try_to_connect(self, pause: float) -> AbstractConnection | None:
+        """A failure is followed by the pause."""
+        try:
+            return await self._connect()
+        except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
+            known = isinstance(error, (Lost, Refused))
+            self._change(LinkState.UNREACHABLE, str(error) if known else describe(error))
+        await asyncio.sleep(pause)
+        return None
+
+    async def _connect(self) -> AbstractConnection:
+        within = self._options.connect_timeout
+        url = make_url(
+            host=self._address.host,
+            port=self._address.port,
+            login=self._address.user,
+            password=self._address.password,
+            virtualhost=self._address.vhost,
+            ssl=self._address.tls,
+            heartbeat=self._address.heartbeat or self._options.heartbeat,
+            name=f"{self._options.connection_name} {self._purpose}",
+        )
+        context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
+        return await ask(aio_pika.connect(url, ssl_context=context), within=within)
+
+    async def _hold(self, connection: AbstractConnection) -> Exception:
+        """Return when it is lost, with the reason."""
+        transport = connection.transport
+        if transport is None:
+            return Lost("closed")
+        closing = cast("asyncio.Future[object]", cast("Any", transport.connection).closing)
+        self._connection = transport.connection
+        self._change(LinkState.CONNECTED)
+        await asyncio.wait({closing})
+        return meaning(None if closing.cancelled() else closing.exception())
+
+    async def _dispose(self, connection: AbstractConnection) -> None:
+        try:
+            await ask(connection.close(), within=_CLOSE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001  it is lost already
+            self._log.debug("broker.close_failed", error=describe(error))
+
+    def _change(self, state: LinkState, problem: str = "") -> None:
+        if (state, problem) != (self.state, self._problem) and self.state is not LinkState.CLOSED:
+            report = self._log.info if state in (LinkState.CONNECTED, LinkState.CLOSED) else self._log.warning
+            report(f"broker.{state.value}", **({"problem": problem} if problem else {}))
+            self.state, self._problem = state, problem
+        self._changed.set()

@@ -1,0 +1,139 @@
+"""RabbitMQ as a transport: the parts, put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Never
+
+from eventbus.clock import Clock, SystemClock
+from eventbus.errors import BrokerUnreachable, TopologyError
+from eventbus.rabbitmq.address import parse
+from eventbus.rabbitmq.ask import Lost, Refused
+from eventbus.rabbitmq.consumer import RabbitMQConsumption
+from eventbus.rabbitmq.dead_letters import browse
+from eventbus.rabbitmq.declare import declare
+from eventbus.rabbitmq.diff import diff
+from eventbus.rabbitmq.log import read_log
+from eventbus.rabbitmq.management import Management
+from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
+from eventbus.rabbitmq.settling import Settler
+from eventbus.rabbitmq.stats import queue_stats, subscription_queues
+from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.topology import Names, plan
+from eventbus.transport import (
+    Consumption,
+    DeadLetterEntry,
+    Drift,
+    LogEntry,
+    LogStart,
+    Message,
+    QueueSpec,
+    QueueStats,
+    Topology,
+)
+
+_DEFAULTS: Final = RabbitMQOptions()
+_TALKATIVE: Final = ("aio_pika", "aiormq", "pamqp")
+"""Their DEBUG records show headers, bodies and URLs."""
+
+
+class RabbitMQTransport:
+    """One connection for publishing, and from the first use on one for everything else."""
+
+    def __init__(self, url: str, options: RabbitMQOptions = _DEFAULTS, clock: Clock | None = None) -> None:
+        self._address = parse(url)
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._names = Names(options.namespace)
+        self._management = Management(self._address, options)
+        self._publishing = Link(self._address, options, "publishing")
+        self._consuming = Link(self._address, options, "consuming")
+        self._events = ConfirmedPublisher(self._publishing, options)
+        self._copies = ConfirmedPublisher(self._publishing, options)
+        self._applied: dict[str, QueueSpec] = {}
+
+    @property
+    def url(self) -> str:
+        return str(self._address)
+
+    async def open(self) -> None:
+        _quieten_driver()
+        await self._publishing.open()
+
+    async def close(self) -> None:
+        await self._consuming.close()
+        await self._publishing.close()
+
+    async def apply(self, topology: Topology) -> None:
+        self._applied.update({queue.name: queue for queue in topology.queues})
+        await self._declare(topology)
+
+    async def diff(self, topology: Topology) -> Sequence[Drift]:
+        wanted = plan(self._names, topology, self._options)
+        within = self._options.answer_timeout
+        try:
+            return await diff(self._publishing, self._management, self._names, wanted, within=within)
+        except (Lost, Refused) as error:
+            self._raise("topology", error)
+
+    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+        await self._events.send(
+            [Publication(message, self._names.route(message)) for message in messages], timeout=timeout
+        )
+
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
+        settler = Settler(queue, self._copies, self._names, self._options, self._clock)
+        return RabbitMQConsumption(
+            self._consuming,
+            queue,
+            prefetch,
+            settler=settler,
+            names=self._names,
+            options=self._options,
+            restore=self._restore,
+        )
+
+    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+        return read_log(self._consuming, self._names, self._options, self._clock, start)
+
+    async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
+        within = self._options.answer_timeout
+        try:
+            return await browse(self._consuming, self._names, queue, limit=limit, within=within)
+        except (Lost, Refused) as error:
+            self._raise(f"queue {self._names.dead_queue(queue)}", error)
+
+    async def queues(self) -> Sequence[str]:
+        """Asked of the management API; raises `ConfigurationError` where it does not answer."""
+        return await subscription_queues(self._management, self._names)
+
+    async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
+        within = self._options.answer_timeout
+        try:
+            return await queue_stats(self._consuming, self._management, self._names, queues, within=within)
+        except (Lost, Refused) as error:
+            self._raise("queue", error)
+
+    async def _declare(self, topology: Topology) -> None:
+        wanted = plan(self._names, topology, self._options)
+        await declare(self._publishing, wanted, within=self._options.answer_timeout)
+
+    async def _restore(self, queue: str) -> None:
+        """Only what this process has declared before: elsewhere a deploy step does it."""
+        if (spec := self._applied.get(queue)) is not None:
+            await self._declare(Topology((spec,)))
+
+    def _raise(self, name: str, error: Lost | Refused) -> Never:
+        if isinstance(error, Refused):
+            raise TopologyError(name, str(error)) from error
+        raise BrokerUnreachable(self.url, str(error)) from error
+
+
+def _quieten_driver() -> None:
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        if logger.level < logging.INFO:
+            logger.setLevel(logging.INFO)
