@@ -73,6 +73,8 @@ class Shop:
     directory: Path
     ports: Ports
     latencies: Latencies = field(default_factory=Latencies)
+    relay_after: float = 60.0
+    """Seconds after which an order that could not be published is tried again."""
 
     @property
     def orders_url(self) -> str:
@@ -122,6 +124,7 @@ class Shop:
             **self._environment(),
             "ORDER_HOST": HOST,
             "ORDER_PORT": str(self.ports.order),
+            "ORDER_RELAY_AFTER": str(self.relay_after),
             "ORDER_LATENCY_VALIDATE": str(self.latencies.validate),
             "ORDER_LATENCY_INVENTORY": str(self.latencies.inventory),
             "ORDER_LATENCY_DATABASE": str(self.latencies.database),

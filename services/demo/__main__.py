@@ -160,11 +160,12 @@ async def _unless_one_fails(work: Coroutine[object, object, T], launcher: Launch
     """What `work` gives; raises `PartFailed` as soon as a part of the shop has ended."""
     task = asyncio.ensure_future(work)
     try:
-        while not task.done():
+        while True:
+            await asyncio.wait({task}, timeout=0.2)
             if (failed := launcher.failed()) is not None:
                 raise failed
-            await asyncio.wait({task}, timeout=0.2)
-        return await task
+            if task.done():
+                return task.result()
     finally:
         task.cancel()
 

@@ -52,9 +52,13 @@ class Customers:
             async with doors:
                 self.placed.append(await self._place(planned))
 
-        async with asyncio.TaskGroup() as tasks:
-            for planned in orders:
-                tasks.create_task(one(planned))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for planned in orders:
+                    tasks.create_task(one(planned))
+        except* (OrderRefused, httpx2.HTTPError) as group:
+            first = group.exceptions[0]
+            raise OrderRefused(str(first) or repr(first)) from group
 
     async def follow(self, deadline: float) -> Snapshot:
         """Look on until every order that was placed has ended and has its invoice, or until the deadline.

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack
+from typing import Final
 
 import uvicorn
 
@@ -26,6 +27,9 @@ from services.order.orders import Orders
 from services.order.placing import Placing
 from services.order.relay import Relay
 from services.order.settings import Settings
+
+GRACE: Final = 25
+"""Seconds that requests get to finish; longer than any of them takes."""
 
 service = Service("order", [follow_order, write_invoice, count_sale, strike_sale])
 
@@ -59,7 +63,13 @@ async def _listen(api: Api, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, lambda: None)
-    config = uvicorn.Config(api.app(), host=settings.host, port=settings.port, log_level="warning")
+    config = uvicorn.Config(
+        api.app(),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+    )
     await uvicorn.Server(config).serve()
 
 

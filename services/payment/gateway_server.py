@@ -152,6 +152,7 @@ def main() -> None:
         host=os.environ.get("GATEWAY_HOST", "127.0.0.1"),
         port=int(os.environ.get("GATEWAY_PORT", "8091")),
         log_level="warning",
+        timeout_graceful_shutdown=5,
     )
 
 

@@ -96,7 +96,11 @@ EVERYTHING = ("gateway", "mailbox", "order", "payment", "email", "warehouse")
 
 @asynccontextmanager
 async def shop_running(
-    url: str | None = None, *, parts: Iterable[str] = EVERYTHING, latencies: Latencies | None = None
+    url: str | None = None,
+    *,
+    parts: Iterable[str] = EVERYTHING,
+    latencies: Latencies | None = None,
+    relay_after: float = 60.0,
 ) -> AsyncGenerator[RunningShop]:
     """Ready when entered, gone when left. `url`: the broker; a new SQLite file unless given."""
     async with Launcher.open() as launcher:
@@ -106,6 +110,7 @@ async def shop_running(
             directory=launcher.directory,
             ports=Ports(order=order, gateway=gateway, mailbox=mail),
             latencies=latencies or Latencies(),
+            relay_after=relay_after,
         )
         async with httpx2.AsyncClient(base_url=shop.orders_url, timeout=15, trust_env=False) as client:
             running = RunningShop(shop, launcher, client)

@@ -99,6 +99,12 @@ async def test_an_order_is_accepted_and_published_with_all_that_others_need(shop
     )
 
 
+async def test_money_may_come_as_a_number_and_stays_exact(shop: Shop):
+    await shop.post(total=99.99)
+
+    assert (await shop.the_event()).total == Decimal("99.99")
+
+
 async def test_an_order_without_lines_is_one_mystery_box(shop: Shop):
     await shop.post()
 
