@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from eventbus.embedded import EmbeddedTransport
+from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
 from tests.conformance.process import Process
 from tests.support.eventually import eventually
 
@@ -63,8 +64,6 @@ class TransportFactory:
 
 def connect(name: str, address: str, management_url: str | None = None) -> Transport:
     if name == "rabbitmq":
-        from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
-
         return RabbitMQTransport(address, RabbitMQOptions(management_url=management_url))
     return EmbeddedTransport(address)
 
