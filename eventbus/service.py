@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from eventbus.annotations import as_written
 from eventbus.errors import ConfigurationError, InvalidSubscription
 from eventbus.event import Event
 from eventbus.registry import Registry
@@ -61,8 +62,9 @@ class Service:
         for member in self.members:
             for event in self._named(member):
                 seen.add(event)
-                seen.collect(vars(sys.modules[event.__module__]))
-            seen.collect(member.subscription.function.__globals__)
+                if (module := sys.modules.get(event.__module__)) is not None:
+                    seen.collect(vars(module))
+            seen.collect(getattr(as_written(member.subscription.function), "__globals__", {}))
         return seen
 
     def _member(self, given: object) -> Member:

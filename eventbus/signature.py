@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
 
+from eventbus.annotations import CannotRead, as_written, hints_of, name_of, parameters_of
 from eventbus.context import Context
 from eventbus.dependency import Depends, Plan, Recipe
 from eventbus.envelope import Envelope
@@ -61,7 +61,9 @@ class _Reader:
         self._batched = batched
 
     def read(self) -> Signature:
-        parameters = list(inspect.signature(self._function).parameters.values())
+        parameters = self._parameters(self._function)
+        if _is_generator(as_written(self._function)):
+            raise self._wrong(f"{name_of(self._function)} is a generator, which nobody would run")
         if not parameters or parameters[0].kind not in (
             inspect.Parameter.POSITIONAL_ONLY,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -74,10 +76,9 @@ class _Reader:
     # --- the event ------------------------------------------------------------------------------------------
 
     def _event(self, name: str, hint: object) -> EventParameter:
+        hint = _bare(hint)
         if self._batched:
-            hint = self._item(name, hint)
-        if get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
+            hint = _bare(self._item(name, hint))
         if _is_envelope(hint):
             given = hint.__pydantic_generic_metadata__["args"]
             inner: object = given[0] if given else dict
@@ -141,11 +142,17 @@ class _Reader:
                 contexts.append(parameter.name)
             elif (found := _depends(hint)) is not None:
                 depends[parameter.name] = self._recipe(found, within)
+            elif isinstance(parameter.default, Depends):
+                raise self._wrong(
+                    f"Depends(…) is the default of {parameter.name!r} instead of its annotation"
+                )
             elif parameter.default is inspect.Parameter.empty and parameter.kind not in (
                 inspect.Parameter.VAR_POSITIONAL,
                 inspect.Parameter.VAR_KEYWORD,
             ):
                 raise self._wrong(f"nothing fills the parameter {parameter.name!r}")
+            else:
+                continue
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
                 raise self._wrong(f"the parameter {parameter.name!r} cannot be given by name")
         return Plan(tuple(contexts), depends)
@@ -153,32 +160,30 @@ class _Reader:
     def _recipe(self, depends: Depends, within: tuple[Callable[..., Any], ...]) -> Recipe:
         factory = depends.factory
         if factory in within:
-            raise self._wrong(f"{_named(factory)} depends on itself")
-        plan = self._plan(
-            list(inspect.signature(factory).parameters.values()), self._hints(factory), (*within, factory)
-        )
+            raise self._wrong(f"{name_of(factory)} depends on itself")
+        plan = self._plan(self._parameters(factory), self._hints(factory), (*within, factory))
         if depends.scope == "service" and (
             plan.contexts or any(r.depends.scope == "delivery" for r in plan.depends.values())
         ):
             raise self._wrong(
-                f"{_named(factory)} is made once for the service and cannot take what is of one delivery; "
-                f'use Depends({_named(factory)}, scope="delivery")'
+                f"{name_of(factory)} is made once for the service and cannot take what is of one delivery; "
+                f'use Depends({name_of(factory)}, scope="delivery")'
             )
         return Recipe(depends, plan)
 
-    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """Its annotations, evaluated; classes named as topics are known even when they are local ones."""
-        target = function if inspect.isfunction(function) else getattr(function, "__init__", function)
-        local = {topic.__name__: topic for topic in self._topics if isinstance(topic, type)}
-        if inspect.isfunction(target) and target.__closure__:
-            local |= dict(inspect.getclosurevars(target).nonlocals)
-        annotations = {name: hint for name, hint in target.__annotations__.items() if name != "return"}
-        shell = types.FunctionType((lambda: None).__code__, getattr(target, "__globals__", {}))
-        shell.__annotations__ = annotations
+    def _parameters(self, function: Callable[..., Any]) -> list[inspect.Parameter]:
         try:
-            return typing.get_type_hints(shell, localns=local, include_extras=True)
-        except NameError as error:
-            raise self._wrong(f"an annotation of {_named(function)} cannot be read: {error}") from None
+            return parameters_of(function)
+        except CannotRead as error:
+            raise self._wrong(str(error)) from None
+
+    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Its annotations; classes named as topics are known even when they are local ones."""
+        topics = {topic.__name__: topic for topic in self._topics if isinstance(topic, type)}
+        try:
+            return hints_of(function, topics)
+        except CannotRead as error:
+            raise self._wrong(str(error)) from None
 
     def _wrong(self, problem: str) -> InvalidSubscription:
         return InvalidSubscription(self._subscription, problem, RIGHT_FORM)
@@ -194,8 +199,12 @@ def _depends(hint: object) -> Depends | None:
     return next((extra for extra in get_args(hint)[1:] if isinstance(extra, Depends)), None)
 
 
-def _named(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", repr(function))
+def _is_generator(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _bare(hint: object) -> object:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _shown(hint: object) -> str:
