@@ -65,7 +65,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     right = frozenset(numbers)
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left")

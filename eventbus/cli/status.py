@@ -6,7 +6,8 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -16,7 +17,7 @@ from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import UNKNOWN, console, note, print_json, show, table
 from eventbus.cli.targets import load_services, use_working_directory
-from eventbus.errors import BrokerUnreachable
+from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.transport import QueueStats
 
 if TYPE_CHECKING:
@@ -49,38 +50,64 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     use_working_directory()
     queues = [member.queue for service in load_services(targets) for member in service]
     bus = make_bus(settings_for(common), "cli", declare=False)
-    asyncio.run(_watch(bus, queues, common.output) if watch else _look_once(bus, queues, common.output))
-    return ExitCode.DONE
+    look = _watch if watch else _look_once
+    return asyncio.run(look(bus, queues, common.output))
 
 
-async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> None:
+async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCode:
     async with bus:
-        stats = await _look(bus, queues)
+        look = await _look(bus, queues)
+    for trouble in look.troubles:
+        complain(trouble)
     if output == "json":
-        print_json(_as_json(stats))
-    elif stats:
-        show(_as_table(stats))
-    else:
+        print_json(_as_json(look.stats))
+    elif look.stats:
+        show(_as_table(look.stats))
+    elif not look.troubles:
         note(f"there is no subscription at {bus.transport.url} yet: eventbus run makes some")
+    if not look.troubles:
+        return ExitCode.DONE
+    return ExitCode.PARTLY if look.stats else ExitCode.FAILED
 
 
-async def _watch(bus: Bus, queues: Sequence[str], output: Format) -> None:
-    """A broker that goes away is told, once, and waited for."""
-    is_away = False
+async def _watch(bus: Bus, queues: Sequence[str], output: Format) -> NoReturn:
+    """What goes wrong meanwhile is told when it begins; a broker that goes away is waited for."""
+    told_before: tuple[str, ...] = ()
     async with bus, _presenting(output) as present:
         while True:
             try:
-                present(await _look(bus, queues))
-                is_away = False
+                look = await _look(bus, queues)
             except BrokerUnreachable as error:
-                if not is_away:
-                    complain(told(error))
-                is_away = True
+                look = Look((), (told(error),))
+            else:
+                present(look.stats)
+            for trouble in look.troubles:
+                if trouble not in told_before:
+                    complain(trouble)
+            told_before = look.troubles
             await asyncio.sleep(EVERY)
 
 
-async def _look(bus: Bus, queues: Sequence[str]) -> Sequence[QueueStats]:
-    return await bus.transport.stats(queues or await bus.transport.queues())
+@dataclass(frozen=True, slots=True)
+class Look:
+    stats: Sequence[QueueStats]
+    troubles: tuple[str, ...]
+    """Of queues that are not there; the others are shown all the same."""
+
+
+async def _look(bus: Bus, queues: Sequence[str]) -> Look:
+    wanted = queues or await bus.transport.queues()
+    try:
+        return Look(await bus.transport.stats(wanted), ())
+    except TopologyError:
+        stats: list[QueueStats] = []
+        troubles: list[str] = []
+        for queue in wanted:
+            try:
+                stats += await bus.transport.stats([queue])
+            except TopologyError as error:
+                troubles.append(told(error))
+        return Look(stats, tuple(troubles))
 
 
 @asynccontextmanager

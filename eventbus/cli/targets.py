@@ -53,20 +53,19 @@ def import_module(name: str, *, wanted_by: str) -> ModuleType:
 
 
 def _services(target: str) -> list[Service]:
-    module_name, colon, attribute = target.partition(":")
+    module_name, _, attribute = target.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigurationError(
             f"{target!r}: {module_name!r} is no module's name{_dotted(module_name)}. Write {FORM}."
         )
     module = import_module(module_name, wanted_by=repr(target))
-    if not colon or not attribute:
-        raise ConfigurationError(f"{target!r} names no service; {_offer(module)}.")
+    if not attribute:
+        raise ConfigurationError(f"{target!r} names no service. {_offer(module)}")
     value: object = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise ConfigurationError(
-                f"{target!r}: {module_name} has no {attribute!r}{_near(attribute, module)}; {_offer(module)}."
-            )
+            problem = f"{module_name} has no {attribute!r}"
+            raise ConfigurationError(f"{target!r}: {problem}. {_offer(module, attribute)}")
         value = getattr(value, part)
     return _as_services(target, value, module)
 
@@ -81,7 +80,7 @@ def _as_services(target: str, value: object, module: ModuleType) -> list[Service
         if services and len(services) == len(listed):
             return services
     raise ConfigurationError(
-        f"{target!r} is of type {kind}, and no Service or list of Services; {_offer(module)}."
+        f"{target!r} is of type {kind}, and no Service or list of Services. {_offer(module)}"
     )
 
 
@@ -107,17 +106,11 @@ def _dotted(name: str) -> str:
     return f"; did you mean {dotted!r}?" if plausible and dotted != name else ""
 
 
-def _near(attribute: str, module: ModuleType) -> str:
-    near = difflib.get_close_matches(attribute, _names_of_services(module), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _offer(module: ModuleType) -> str:
-    names = _names_of_services(module)
-    if not names:
-        return f'{module.__name__} has no Service: add service = Service("payment", [charge_order])'
-    return f"{module.__name__} has {', '.join(f'{module.__name__}:{name}' for name in names)}"
-
-
-def _names_of_services(module: ModuleType) -> list[str]:
-    return sorted(name for name, value in vars(module).items() if isinstance(value, Service))
+def _offer(module: ModuleType, instead_of: str = "") -> str:
+    """What could have been meant."""
+    names = sorted(name for name, value in vars(module).items() if isinstance(value, Service))
+    if near := difflib.get_close_matches(instead_of, names, n=1):
+        return f"Did you mean {module.__name__}:{near[0]}?"
+    if names:
+        return f"Its services: {', '.join(f'{module.__name__}:{name}' for name in names)}."
+    return 'It has no Service: add one, such as service = Service("payment", [charge_order]).'
