@@ -1,4 +1,4 @@
-"""Many rows in few statements.
+"""Many rows at once, in few statements and in bounded memory.
 
 Python gives up its interpreter lock around every statement that SQLite runs, and gets it back only when other
 threads let go: beside one busy thread `executemany` inserts a few hundred rows a second.
@@ -7,9 +7,10 @@ threads let go: beside one busy thread `executemany` inserts a few hundred rows 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+_MOST_BYTES: Final = 8 * 1024**2
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Few sizes, so that every statement is prepared once; SQLite allows 32 766 values in one."""
 
@@ -28,3 +29,15 @@ def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[objec
             newest = connection.execute(head + ",".join([f"({width})"] * size), values).lastrowid or 0
             at += size
     return newest
+
+
+def within_bytes(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The first of `rows`, whose last column is a body: one at least, and no more once they are large."""
+    taken: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        taken.append(row)
+        size += len(row[-1])
+        if size >= _MOST_BYTES:
+            break
+    return taken

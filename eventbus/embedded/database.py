@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ def open_writer(path: str, url: str, busy_timeout: float) -> sqlite3.Connection:
     try:
         connection = _connect(path)
         try:
-            patiently(lambda: _prepare(connection, path), busy_timeout)
+            patiently(lambda: _prepare(connection, path), Patience(busy_timeout))
         except BaseException:
             connection.close()
             raise
@@ -54,18 +55,25 @@ def open_reader(path: str) -> sqlite3.Connection:
     return connection
 
 
-def patiently(attempt: Callable[[], object], within: float) -> None:
-    """`attempt`, again and again while other processes keep the file locked, for `within` seconds.
+@dataclass(slots=True)
+class Patience:
+    """How long to wait for a file that others keep locked, in seconds; may be shortened meanwhile."""
+
+    seconds: float
+
+
+def patiently(attempt: Callable[[], object], patience: Patience) -> None:
+    """`attempt`, again and again while other processes keep the file locked.
 
     SQLite's own busy handler sleeps up to 0.1 s at a time, and some locks it does not wait for at all.
     """
-    deadline = time.monotonic() + within
+    began = time.monotonic()
     pause = 0.0005
     while True:
         try:
             attempt()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
+            if not is_busy(error) or time.monotonic() - began >= patience.seconds:
                 raise
         else:
             return
@@ -91,6 +99,8 @@ def _connect(path: str) -> sqlite3.Connection:
 def _check_place(path: str) -> None:
     if path == MEMORY:
         return
+    if not path:
+        raise ConfigurationError("the path is empty: name a file such as events.db, or :memory:")
     place = Path(path)
     if place.is_dir():
         raise ConfigurationError(f"{place} is a directory: name a file, such as {place / 'eventbus.db'}.")

@@ -16,7 +16,8 @@ from eventbus.transport import DeadLetterEntry
 _OLDEST: Final = """
     SELECT coalesce(d.properties, l.properties), coalesce(d.body, l.body)
     FROM eventbus_delivery d LEFT JOIN eventbus_log l ON l."offset" = d."offset"
-    WHERE d.queue = ? AND d.due_at IS NULL ORDER BY d.id LIMIT ?
+    WHERE d.id IN (SELECT id FROM eventbus_delivery WHERE queue = ? AND due_at IS NULL ORDER BY id LIMIT ?)
+    ORDER BY d.id
 """
 
 

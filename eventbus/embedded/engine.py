@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from eventbus.clock import Clock
@@ -73,9 +74,10 @@ class Engine:
         self.closed = True
         self._alarm.cancel()
         self.watch.close()
-        ending = self.writer.submit(self.session.end)
+        ending = self.writer.submit(self.session.end).future
         await self.writer.close()
-        await asyncio.wait({ending.future}, timeout=_PAUSE_AFTER_TROUBLE)
+        with suppress(WriteFailed, TimeoutError):  # then others find out that this process is gone
+            await asyncio.wait_for(ending, _PAUSE_AFTER_TROUBLE)
         if self._reader is not None and self._reading is not None:
             await asyncio.to_thread(self._reader.shutdown)
             self._reading.close()
@@ -119,7 +121,7 @@ class Engine:
         return store(transaction, self.routes, sends, self.now())
 
     def promote(self, transaction: Transaction) -> bool:
-        """Whether more is due than one transaction should move."""
+        """Make ready what is due. Whether more is due than one transaction should move."""
         return promote(transaction, self.routes, self.now())
 
     def _tick(self, transaction: Transaction) -> None:
@@ -165,5 +167,3 @@ class Engine:
         if (error := ended.exception()) is not None:
             self._log.warning("promotion.failed", error=str(error))
             asyncio.get_running_loop().call_later(_PAUSE_AFTER_TROUBLE, self._promote_soon)
-        elif ended.result():
-            self._promote_soon()

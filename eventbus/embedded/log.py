@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
+from eventbus.embedded.bulk import within_bytes
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.row import microseconds, moment, unpack
 from eventbus.embedded.transaction import WriteFailed
@@ -21,14 +22,17 @@ _ENTRIES: Final = """
     WHERE "offset" >= ? ORDER BY "offset" LIMIT ?
 """
 _NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_log'"
-_SINCE: Final = 'SELECT min("offset") FROM eventbus_log WHERE logged_at >= ?'
+_SINCE: Final = 'SELECT min("offset") FROM eventbus_log INDEXED BY eventbus_log_time WHERE logged_at >= ?'
+"""By the index: else SQLite looks at one entry after another, bodies and all, until one is late enough."""
 
 
 def follow(engine: Engine, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
-    """From `start`, which is looked up before anything that is sent after this call."""
-    position = engine.writer.submit(lambda transaction: _position(transaction.connection, start)).future
+    """From `start` on; "next" means whatever is sent after this call, not after the first look."""
+    if start != "next":
+        return _batches(engine, lambda: engine.read(partial(_position, start)))
+    position = engine.writer.submit(lambda transaction: _next_offset(transaction.connection)).future
     position.add_done_callback(_heard)
-    return _batches(engine, position)
+    return _batches(engine, lambda: position)
 
 
 def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
@@ -40,9 +44,11 @@ def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
     return entries
 
 
-async def _batches(engine: Engine, position: asyncio.Future[int]) -> AsyncIterator[Sequence[LogEntry]]:
+async def _batches(
+    engine: Engine, find_start: Callable[[], Awaitable[int]]
+) -> AsyncIterator[Sequence[LogEntry]]:
     try:
-        offset = await position
+        offset = await find_start()
     except WriteFailed as error:
         raise BrokerUnreachable(engine.url, error.problem) from error
     with engine.watch.bell() as bell:
@@ -56,12 +62,10 @@ async def _batches(engine: Engine, position: asyncio.Future[int]) -> AsyncIterat
                 await bell.wait()
 
 
-def _position(connection: sqlite3.Connection, start: LogStart) -> int:
+def _position(start: Literal["first"] | int | datetime, connection: sqlite3.Connection) -> int:
     match start:
         case "first":
             return 0
-        case "next":
-            return _next_offset(connection)
         case int():
             return start
         case datetime():
@@ -78,9 +82,10 @@ def _next_offset(connection: sqlite3.Connection) -> int:
 
 
 def _read(offset: int, connection: sqlite3.Connection) -> list[LogEntry]:
+    found = within_bytes(connection.execute(_ENTRIES, (offset, _BATCH)))
     return [
         LogEntry(offset=number, message=unpack(properties, body), logged_at=moment(logged_at))
-        for number, logged_at, properties, body in connection.execute(_ENTRIES, (offset, _BATCH))
+        for number, logged_at, properties, body in found
     ]
 
 

@@ -41,6 +41,8 @@ def pack(message: Message, headers: Headers | None = None) -> str:
     if message.content_type is not None:
         properties["content"] = message.content_type
     if message.timestamp is not None:
+        if message.timestamp.tzinfo is None:
+            raise InvalidEvent("timestamp", "has no time zone", message.timestamp)
         properties["time"] = microseconds(message.timestamp)
     if message.source is not None:
         properties["source"] = message.source

@@ -11,7 +11,7 @@ from itertools import groupby
 from math import ceil
 from typing import Final
 
-from eventbus.embedded.bulk import insert
+from eventbus.embedded.bulk import insert, within_bytes
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import pack, routing_key_of
 from eventbus.embedded.transaction import Transaction
@@ -91,7 +91,7 @@ def promote(transaction: Transaction, routes: Routes, now: int) -> bool:
     connection = transaction.connection
     promoted = connection.execute(_PROMOTE_DELIVERIES, (now, _MOST_PROMOTED)).fetchall()
     transaction.changes.ready.update(queue for (queue,) in promoted)
-    events = connection.execute(_DUE_EVENTS, (now, _MOST_PROMOTED)).fetchall()
+    events = within_bytes(connection.execute(_DUE_EVENTS, (now, _MOST_PROMOTED)))
     if events:
         routed = [(routing_key_of(properties), properties, body) for _, properties, body in events]
         _publish(transaction, routes, routed, now)
@@ -99,7 +99,7 @@ def promote(transaction: Transaction, routes: Routes, now: int) -> bool:
     due_at = next_due(connection)
     if due_at is not None:
         transaction.changes.put_off(due_at)
-    return max(len(promoted), len(events)) == _MOST_PROMOTED
+    return due_at is not None and due_at <= now
 
 
 def next_due(connection: sqlite3.Connection) -> int | None:

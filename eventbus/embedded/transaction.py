@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from eventbus.embedded.database import NO_CODE, patiently, primary_code
+from eventbus.embedded.database import NO_CODE, Patience, patiently, primary_code
 
 Answer = TypeVar("Answer")
 Load = TypeVar("Load")
+
+_PATIENCE_WHEN_CLOSING: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -136,10 +138,14 @@ class GroupCommit:
 
     def __init__(self, connection: sqlite3.Connection, *, busy_timeout: float, synchronous: str) -> None:
         self._connection = connection
-        self._busy_timeout = busy_timeout
+        self._patience = Patience(busy_timeout)
         self._synchronous = synchronous
         self._now_synchronous = ""
         self._lock = threading.Lock()
+
+    def hurry(self) -> None:
+        """From now on wait no longer than that for a locked file. Called from any thread."""
+        self._patience.seconds = min(self._patience.seconds, _PATIENCE_WHEN_CLOSING)
 
     def withdraw(self, operation: Operation[Any]) -> bool:
         """Whether it certainly has not run, and will not. Called from any thread."""
@@ -180,7 +186,7 @@ class GroupCommit:
         if synchronous != self._now_synchronous:
             self._connection.execute(f"PRAGMA synchronous = {synchronous}")
             self._now_synchronous = synchronous
-        patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._busy_timeout)
+        patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._patience)
 
     def _started(self, group: Sequence[Operation[Any]]) -> list[Operation[Any]]:
         with self._lock:

@@ -84,6 +84,7 @@ class Writer:
         """Return when all that was submitted before has ended, and the connection is closed."""
         if not self._closed:
             self._closed = True
+            self._group_commit.hurry()
             self._submitted.put(None)
         await asyncio.to_thread(self._thread.join)
 

@@ -67,3 +67,8 @@ def test_headers_given_beside_the_message_replace_its_own():
 def test_a_header_that_cannot_travel_is_named(value: object):
     with pytest.raises(InvalidEvent, match="header odd"):
         pack(Message(b"", "a", headers={"odd": value}))
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(InvalidEvent, match="timestamp has no time zone"):
+        pack(Message(b"", "a", timestamp=datetime(2025, 2, 15, 10)))  # noqa: DTZ001  that is the point
