@@ -97,6 +97,7 @@ def _measure(root: object) -> tuple[int, int, bool]:
         depth += 1
         below: list[object] = []
         for value in level:
+            values: Collection[object]
             if isinstance(value, dict):
                 values = cast("dict[str, object]", value).values()
                 members += len(values)
