@@ -14,16 +14,20 @@ The way of an event, and the file of each stop:
 
 from __future__ import annotations
 
-from eventbus.bus import Bus
-from eventbus.context import Context
-from eventbus.dependency import Depends
-from eventbus.envelope import Envelope
-from eventbus.errors import EventBusError, Reject, RetryLater
-from eventbus.event import Event, upcast
-from eventbus.publisher import Receipt
-from eventbus.retry import RetryPolicy
-from eventbus.service import Service
-from eventbus.subscription import Batch, Subscription, subscribe
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eventbus.bus import Bus
+    from eventbus.context import Context
+    from eventbus.dependency import Depends
+    from eventbus.envelope import Envelope
+    from eventbus.errors import EventBusError, Reject, RetryLater
+    from eventbus.event import Event, upcast
+    from eventbus.publisher import Receipt
+    from eventbus.retry import RetryPolicy
+    from eventbus.service import Service
+    from eventbus.subscription import Batch, Subscription, subscribe
 
 __version__ = "0.1.0"
 
@@ -48,3 +52,29 @@ __all__ = [  # noqa: RUF022 -- grouped by what they are for
     "Reject",
     "EventBusError",
 ]
+
+_HOMES = {
+    "event": ("Event", "upcast"),
+    "envelope": ("Envelope",),
+    "bus": ("Bus",),
+    "publisher": ("Receipt",),
+    "subscription": ("subscribe", "Subscription", "Batch"),
+    "service": ("Service",),
+    "context": ("Context",),
+    "dependency": ("Depends",),
+    "retry": ("RetryPolicy",),
+    "errors": ("RetryLater", "Reject", "EventBusError"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name's module when it is first asked for: a schema needs no bus, `--version` none of it."""
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"eventbus.{home}"), name)
+            return value
+    raise AttributeError(f"module 'eventbus' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -137,3 +137,5 @@ def _quieten_driver() -> None:
         logger = logging.getLogger(name)
         if logger.level < logging.INFO:
             logger.setLevel(logging.INFO)
+    # It reports as an error what we try again, and report ourselves.
+    logging.getLogger("aio_pika.connection").setLevel(logging.CRITICAL)
