@@ -48,6 +48,15 @@ def open_writer(path: str, url: str, busy_timeout: float) -> sqlite3.Connection:
     return connection
 
 
+def identity(file: Path | None) -> tuple[int, int] | None:
+    """What tells this file from another one of the same name; None where there is none."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
 def open_reader(path: str) -> sqlite3.Connection:
     """A connection that cannot write, beside the writer of a file; never blocked by it."""
     connection = _connect(path)

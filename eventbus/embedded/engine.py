@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from eventbus.clock import Clock
-from eventbus.embedded.database import open_reader, open_writer
+from eventbus.embedded.database import identity, open_reader, open_writer
 from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.queueing import Registered
@@ -39,6 +40,8 @@ class Engine:
         self, path: str, options: EmbeddedOptions, clock: Clock, connection: sqlite3.Connection
     ) -> None:
         self.url = url_of(path)
+        self._file = None if path == MEMORY else Path(path).absolute()
+        self._identity = identity(self._file)
         self.options = options
         self.clock = clock
         self.routes = Routes()
@@ -48,7 +51,7 @@ class Engine:
         self.closed = False
         self._is_trimming = False
         self._alarm = Alarm(clock, self._promote_soon)
-        is_file = path != MEMORY
+        is_file = self._file is not None
         self.watch = Watch(open_reader(path) if is_file else None, options.poll_interval, self._alarm.expect)
         self._reading = open_reader(path) if is_file else None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="eventbus-reader") if is_file else None
@@ -125,6 +128,11 @@ class Engine:
         return promote(transaction, self.routes, self.now())
 
     def _tick(self, transaction: Transaction) -> None:
+        if self._identity != (now := identity(self._file)):
+            # What is written from here on would be gone with the last process that has it open.
+            self.writer.give_up(f"{self._file} was removed or replaced while the bus had it open: restart it")
+            self._log.error("file.gone", path=str(self._file))
+            self._identity = now
         self.session.beat(transaction)
         transaction.changes.untrimmed |= self._trim(transaction)
         if (due_at := next_due(transaction.connection)) is not None:

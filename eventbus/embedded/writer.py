@@ -47,6 +47,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._submitted: SimpleQueue[Operation[Any] | None] = SimpleQueue()
         self._closed = False
+        self._refusal: str | None = None
         self._nobody: asyncio.Future[None] = self._loop.create_future()
         """What nobody waits for ends here."""
         self._nobody.cancel()
@@ -80,17 +81,22 @@ class Writer:
         """Whether it certainly has not run, and will not."""
         return self._group_commit.withdraw(operation)
 
+    def give_up(self, why: str) -> None:
+        """Refuse what is submitted from now on. Called from any thread."""
+        self._refusal = why
+
     async def close(self) -> None:
         """Return when all that was submitted before has ended, and the connection is closed."""
         if not self._closed:
             self._closed = True
+            self.give_up("the bus is closed")
             self._group_commit.hurry()
             self._submitted.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _put(self, operation: Operation[Answer]) -> Operation[Answer]:
-        if self._closed:
-            operation.future.set_exception(WriteFailed("the bus is closed"))
+        if self._refusal is not None:
+            operation.future.set_exception(WriteFailed(self._refusal))
         else:
             self._submitted.put(operation)
         return operation

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import pytest
+
 from eventbus.embedded import EmbeddedOptions
+from eventbus.errors import BrokerUnreachable
 from eventbus.outcome import Ack, RetryAfter
 from tests.support.eventually import eventually, eventually_sync
 from tests.unit.embedded.conftest import OpenTransport
@@ -110,3 +114,33 @@ async def test_closing_does_not_wait_for_a_file_that_stays_locked(path: Path, op
     later = await open_transport(path, EmbeddedOptions(session_expiry=1.0))
     async with later.consume(CHARGE, prefetch=1) as another:
         assert bodies(await next_batch(another)) == [b"held"]
+
+
+async def test_a_file_that_was_removed_takes_nothing_any_more(path: Path, open_transport: OpenTransport):
+    transport = await open_transport(path, EmbeddedOptions(heartbeat=0.02))
+    await send(transport, order(b"before"))
+    shutil.move(path, path.with_suffix(".old"))
+
+    async def refusal() -> BrokerUnreachable | None:
+        try:
+            await send(transport, order(b"lost"))
+        except BrokerUnreachable as refused:
+            return refused
+        return None
+
+    refused = await eventually(refusal)
+    assert refused is not None
+    assert "was removed or replaced" in str(refused)
+    assert refused.sent is False
+
+
+async def test_a_change_of_the_working_directory_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_transport: OpenTransport
+):
+    monkeypatch.chdir(tmp_path)
+    transport = await open_transport("events.db", EmbeddedOptions(heartbeat=0.02))
+    monkeypatch.chdir(tmp_path.parent)
+    engine = transport._open_engine
+    await engine.run(engine._tick)
+
+    await send(transport, order())
