@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from eventbus.annotations import as_written, name_of
 from eventbus.event import Event
 from eventbus.registry import Registry
 from eventbus.service import Member, Service
@@ -36,9 +37,8 @@ class QueueOnMap:
 
     @property
     def handler(self) -> str:
-        function = self.member.subscription.function
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        return f"{function.__module__}.{name}"
+        written = as_written(self.member.subscription.function)
+        return f"{written.__module__}.{name_of(written)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,15 @@ def draw_map(exchange: str, services: Iterable[Service], known: Registry) -> Top
 
 def published_by(function: Callable[..., Any]) -> list[type[Event]]:
     """The event classes in the return annotation: alone, in a union, in a list, in an `Envelope`."""
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    shell = types.FunctionType((lambda: None).__code__, getattr(function, "__globals__", {}))
-    shell.__annotations__ = {"return": annotation}
+    written = as_written(function)
     try:
-        hint = typing.get_type_hints(shell)["return"]
-    except NameError:  # a class that only the type checker knows: nothing can be said
+        local: dict[str, Any] = {}
+        if inspect.isfunction(written) and written.__closure__:
+            local |= inspect.getclosurevars(written).nonlocals
+        shell = types.FunctionType((lambda: None).__code__, getattr(written, "__globals__", {}))
+        shell.__annotations__ = {"return": written.__annotations__.get("return")}
+        hint = typing.get_type_hints(shell, localns=local)["return"]
+    except Exception:  # noqa: BLE001  an annotation is somebody's code; one that cannot be read says nothing
         return []
     return list(dict.fromkeys(_classes(hint)))
 
