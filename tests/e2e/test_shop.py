@@ -62,6 +62,19 @@ async def test_an_order_service_that_is_killed_finds_its_orders_again(broker_url
         assert await shop.charges() == dict(zip(orders, charged(20), strict=True))
 
 
+async def test_workers_that_are_all_killed_at_once_finish_when_they_are_started_again(broker_url: str | None):
+    async with shop_running(broker_url, latencies=Latencies(payment=0.3, warehouse=0.2)) as shop:
+        orders = await place_many(shop, 20)
+        await eventually(lambda: at_least_charged(shop, 1))
+        for worker in ("payment", "email", "warehouse"):
+            await shop.kill(worker)
+        await shop.start("payment", "email", "warehouse")
+
+        assert await shop.ended(orders, within=60) == expected(20)
+        assert await shop.charges() == dict(zip(orders, charged(20), strict=True))
+        assert shop.mails() == dict(zip(orders, mailed(20), strict=True))
+
+
 async def test_a_gateway_that_fails_for_a_while_is_asked_until_it_answers(broker_url: str | None):
     async with shop_running(broker_url) as shop:
         await shop.behave(status=503, times=3, answer_lost=True)
@@ -86,6 +99,15 @@ def expected(count: int) -> list[str]:
 def charged(count: int) -> list[list[str]]:
     """One charge for each order, whatever happened on the way."""
     return [[("captured", "captured", "captured", "declined", "refunded")[n % 5]] for n in range(count)]
+
+
+def mailed(count: int) -> list[list[str]]:
+    """What each user got to read; copies of one mail are one mail."""
+    endings = (["confirmation"],) * 3 + (
+        ["confirmation", "payment_declined"],
+        ["confirmation", "out_of_stock"],
+    )
+    return [endings[n % 5] for n in range(count)]
 
 
 async def at_least_charged(shop: RunningShop, count: int) -> bool:

@@ -27,7 +27,7 @@ class RunningShop:
     shop: Shop
     launcher: Launcher
     client: httpx2.AsyncClient
-    parts: dict[str, Running] = field(default_factory=dict)
+    parts: dict[str, Running] = field(default_factory=dict[str, Running])
 
     async def start(self, *names: str) -> None:
         """Start parts, or start them again; they are ready when this returns."""
