@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from eventbus.context import Context
+
+LONGEST_MAKING: Final = 60.0
+"""Seconds until a factory of the service counts as hung; the deliveries that waited for it are retried."""
 
 Scope = Literal["service", "delivery"]
 
@@ -44,20 +54,22 @@ class Recipe:
     plan: Plan
 
 
+Arguments = Callable[[Plan], Awaitable[dict[str, Any]]]
+"""Fills the parameters of a factory."""
+
+
 class Lifetime:
-    """The objects of one scope: each made at most once, all of them cleaned up in reverse by `close`."""
+    """The objects of one delivery: each made at most once, all of them cleaned up in reverse by `close`."""
 
     def __init__(self) -> None:
-        self._made: dict[Callable[..., Any], asyncio.Future[Any]] = {}
+        self._made: dict[Callable[..., Any], Any] = {}
         self._cleanup = AsyncExitStack()
 
-    async def get(self, recipe: Recipe, arguments: Callable[[Plan], Awaitable[dict[str, Any]]]) -> Any:
-        """The object, made by the first who asks; the others wait for it. A failed factory is tried anew."""
+    async def get(self, recipe: Recipe, arguments: Arguments) -> Any:
         factory = recipe.depends.factory
-        if (made := self._made.get(factory)) is None:
-            made = self._made[factory] = asyncio.ensure_future(self._make(recipe, arguments))
-            made.add_done_callback(lambda done: self._forget_failure(factory, done))
-        return await asyncio.shield(made)
+        if factory not in self._made:
+            self._made[factory] = await self._make(recipe, arguments)
+        return self._made[factory]
 
     async def close(
         self,
@@ -65,21 +77,93 @@ class Lifetime:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        """Every generator sees the error, and none can hide it from those that were made before it."""
         await self._cleanup.__aexit__(kind, error, trace)
 
-    async def _make(self, recipe: Recipe, arguments: Callable[[Plan], Awaitable[dict[str, Any]]]) -> Any:
+    async def _make(self, recipe: Recipe, arguments: Arguments) -> Any:
         factory = recipe.depends.factory
         keywords = await arguments(recipe.plan)
         if inspect.isasyncgenfunction(factory):
-            return await self._cleanup.enter_async_context(asynccontextmanager(factory)(**keywords))
+            open_until_close = asynccontextmanager(factory)(**keywords)
+            made = await open_until_close.__aenter__()
+            self._cleanup.push_async_exit(functools.partial(_leave, open_until_close))
+            return made
         if inspect.isgeneratorfunction(factory):
-            return self._cleanup.enter_context(contextmanager(factory)(**keywords))
+            held_until_close = contextmanager(factory)(**keywords)
+            made = held_until_close.__enter__()
+            self._cleanup.push(functools.partial(_let_go, held_until_close))
+            return made
         made = factory(**keywords)
         return await made if inspect.isawaitable(made) else made
 
-    def _forget_failure(self, factory: Callable[..., Any], done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            self._made.pop(factory, None)
+
+class SharedLifetime(Lifetime):
+    """The objects of a service: many deliveries ask at the same time, and one of them makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._making: dict[Callable[..., Any], _Making] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get(self, recipe: Recipe, arguments: Arguments) -> Any:
+        """The object, made for the first who asks; the others wait for it. A failed factory is tried anew.
+
+        The making goes on when one who waits is cancelled, and ends with the last of them.
+        """
+        factory = recipe.depends.factory
+        if factory not in self._made:
+            making = self._making.get(factory) or self._begin(recipe, arguments)
+            making.waiting += 1
+            try:
+                await asyncio.shield(making.task)
+            finally:
+                making.waiting -= 1
+                if not making.waiting:
+                    making.task.cancel()
+                    self._forget(factory, making)
+        return self._made[factory]
+
+    async def close(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().close(kind, error, trace)
+
+    def _begin(self, recipe: Recipe, arguments: Arguments) -> _Making:
+        factory = recipe.depends.factory
+
+        async def make() -> None:
+            async with asyncio.timeout(LONGEST_MAKING):
+                self._made[factory] = await self._make(recipe, arguments)
+
+        making = self._making[factory] = _Making(asyncio.create_task(make()))
+        self._tasks.add(making.task)
+        making.task.add_done_callback(self._tasks.discard)
+        making.task.add_done_callback(lambda _: self._forget(factory, making))
+        return making
+
+    def _forget(self, factory: Callable[..., Any], making: _Making) -> None:
+        if self._making.get(factory) is making:
+            del self._making[factory]
+
+
+@dataclass(slots=True)
+class _Making:
+    task: asyncio.Task[None]
+    waiting: int = 0
+
+
+async def _leave(context: AbstractAsyncContextManager[Any], *error: Any) -> None:
+    await context.__aexit__(*error)
+
+
+def _let_go(context: AbstractContextManager[Any], *error: Any) -> None:
+    context.__exit__(*error)
 
 
 class Needs:

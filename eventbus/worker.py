@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from eventbus.codec import Codec
-from eventbus.dependency import Lifetime
+from eventbus.dependency import Lifetime, SharedLifetime
 from eventbus.errors import describe
 from eventbus.handler import Handler, is_async
 from eventbus.logs import get_logger
@@ -84,7 +84,7 @@ class Worker:
         self._log.info("worker.stopped")
 
     def _assemble(self, service: Service) -> list[Subscriber]:
-        lifetime = Lifetime()
+        lifetime = SharedLifetime()
         self._lifetimes.append(lifetime)
         events = service.events()
         events.learn(self._known)
