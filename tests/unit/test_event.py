@@ -162,7 +162,7 @@ def test_a_version_has_one_upcaster():
 
 
 def test_an_upcaster_says_by_its_annotations_what_it_does():
-    def unannotated(old):  # noqa: ANN001, ANN202 -- the point
+    def unannotated(old):
         return old
 
     def not_events(old: dict[str, Any]) -> OrderPlaced:
