@@ -56,8 +56,16 @@ class Handler:
     async def _call(self, event: object, keywords: dict[str, Any]) -> object:
         if self._is_async:
             return await self._function(event, **keywords)
-        call = functools.partial(contextvars.copy_context().run, self._function, event, **keywords)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        call = functools.partial(self._in_thread, event, keywords)
+        in_context = contextvars.copy_context().run
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, in_context, call)
+        return await result if inspect.isawaitable(result) else result  # a decorator may hide a coroutine
+
+    def _in_thread(self, event: object, keywords: dict[str, Any]) -> object:
+        try:
+            return self._function(event, **keywords)
+        except StopIteration as error:  # until Python 3.12 no future takes it, and the run would hang
+            raise RuntimeError("the handler raised StopIteration") from error
 
     @staticmethod
     def _take(result: object, context: Context) -> None:

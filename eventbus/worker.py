@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
 from eventbus.errors import describe
-from eventbus.handler import Handler, is_async
+from eventbus.handler import Handler
 from eventbus.logs import get_logger
 from eventbus.middleware import DEFAULT, MakeMiddleware
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
 from eventbus.registry import Registry
-from eventbus.service import Service
+from eventbus.service import Member, Service
 from eventbus.subscriber import Subscriber
+from eventbus.threads import HandlerThreads
 from eventbus.transport import Transport
 
 
@@ -47,7 +47,7 @@ class Worker:
         self._grace = grace
         self._middleware = middleware
         self._lifetimes: list[Lifetime] = []
-        self._threads = ThreadPoolExecutor(self._thread_count(), thread_name_prefix="eventbus-handler")
+        self._threads: list[HandlerThreads] = []
         self._subscribers: list[Subscriber] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = get_logger("eventbus.worker")
@@ -80,7 +80,8 @@ class Worker:
             await self._cut_off(late)
         for lifetime in reversed(self._lifetimes):
             await self._clean_up(lifetime)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads:
+            threads.stop()
         self._log.info("worker.stopped")
 
     def _assemble(self, service: Service) -> list[Subscriber]:
@@ -89,19 +90,20 @@ class Worker:
         events = service.events()
         events.learn(self._known)
         return [
-            Subscriber(
-                member,
-                Pipeline(
-                    member,
-                    Handler(member, events, lifetime, self._threads),
-                    codec=self._codec,
-                    publisher=self._publisher,
-                    middleware=self._middleware,
-                ),
-                self._transport,
-            )
+            Subscriber(member, self._pipeline(member, events, lifetime), self._transport)
             for member in service
         ]
+
+    def _pipeline(self, member: Member, events: Registry, lifetime: Lifetime) -> Pipeline:
+        threads = HandlerThreads(member.subscription.concurrency, member.queue)
+        self._threads.append(threads)
+        return Pipeline(
+            member,
+            Handler(member, events, lifetime, threads),
+            codec=self._codec,
+            publisher=self._publisher,
+            middleware=self._middleware,
+        )
 
     async def _cut_off(self, late: set[asyncio.Task[None]]) -> None:
         for task in late:
@@ -116,7 +118,3 @@ class Worker:
                 await lifetime.close()
         except Exception as error:  # noqa: BLE001 -- one service's clean-up must not keep others from theirs
             self._log.exception("dependency.cleanup_failed", error=describe(error))
-
-    def _thread_count(self) -> int:
-        plain = [m.subscription for s in self._services for m in s if not is_async(m.subscription.function)]
-        return max(1, sum(subscription.concurrency for subscription in plain))

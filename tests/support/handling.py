@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,6 +22,7 @@ from eventbus.publisher import Publisher
 from eventbus.registry import Registry
 from eventbus.service import Member
 from eventbus.testing import VirtualClock
+from eventbus.threads import HandlerThreads
 from eventbus.transport import Delivery
 from tests.support.scripted import ScriptedTransport
 
@@ -107,7 +107,10 @@ class Bench:
         self.lifetime = lifetime or SharedLifetime()
         self.member = member_of(subscription)
         self.handler = Handler(
-            self.member, Service("shop", [subscription]).events(), self.lifetime, ThreadPoolExecutor(4)
+            self.member,
+            Service("shop", [subscription]).events(),
+            self.lifetime,
+            HandlerThreads(4, "shop.handler"),
         )
         self.pipeline = Pipeline(
             self.member,

@@ -1,0 +1,70 @@
+"""Threads for handlers that are plain functions."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_Work = tuple[Future[Any], Callable[[], Any]]
+
+
+class HandlerThreads(Executor):
+    """At most `most` threads, begun when they are needed.
+
+    They are daemons, which those of the standard library's pool are not: a function that never returns cannot
+    be ended, and must not keep its process from ending. Each subscription has its own, so that such functions
+    take nothing from the others.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._begun = 0
+        self._idle = threading.Semaphore(0)
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Run it in a thread; called from the event loop's thread only."""
+        future: Future[R] = Future()
+        self._work.put((future, functools.partial(fn, *args, **kwargs)))
+        if not self._idle.acquire(blocking=False) and self._begun < self._most:
+            self._begun += 1
+            name = f"{self._name}-{self._begun}"
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        return future
+
+    def stop(self) -> None:
+        """Begin nothing more; what runs, runs on, and nobody waits for it."""
+        while True:
+            try:
+                work = self._work.get_nowait()
+            except Empty:
+                break
+            if work is not None:
+                work[0].cancel()
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            future, call = work
+            if future.set_running_or_notify_cancel():
+                _fulfil(future, call)
+            del work, future, call  # an idle thread keeps no event alive
+            self._idle.release()
+        self._work.put(None)  # for the next thread
+
+
+def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 -- it belongs to whoever awaits the future
+        future.set_exception(error)
+    else:
+        future.set_result(result)
