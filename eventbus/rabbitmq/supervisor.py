@@ -58,7 +58,9 @@ class Link:
         self._options = options
         self._purpose = purpose
         self._problem = "not connected yet"
+        self._held: AbstractConnection | None = None
         self._connection: DriverConnection | None = None
+        """What `_held` is to the driver, while it is up."""
         self._changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
         self._log = get_logger("eventbus.rabbitmq").bind(broker=str(address), link=purpose)
@@ -75,10 +77,10 @@ class Link:
     async def open(self) -> None:
         """Connected when it returns. Raises `BrokerUnreachable` within the connect timeout, then gives up."""
         try:
-            connection = await self._connect()
+            self._take_up(await self._connect())
         except (Lost, Refused) as error:
-            raise BrokerUnreachable(str(self._address), str(error)) from error
-        self._supervision = asyncio.create_task(self._supervise(connection), name=f"rabbitmq {self._purpose}")
+            raise BrokerUnreachable(self.url, str(error)) from error
+        self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
 
     async def ready(self, *, within: float) -> DriverConnection:
         """The connection that is up, waited for if need be; raises `Lost` with the last problem."""
@@ -86,7 +88,7 @@ class Link:
             return self._connection
         if self.state is LinkState.IDLE:
             self.state = LinkState.CONNECTING
-            self._supervision = asyncio.create_task(self._supervise(None), name=f"rabbitmq {self._purpose}")
+            self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
         try:
             async with asyncio.timeout(within):
                 while self._connection is None or self._connection.is_closed:
@@ -104,39 +106,38 @@ class Link:
         return Wire(await ask(connection.channel(publisher_confirms=confirms), within=within))
 
     async def close(self) -> None:
+        if self.state is LinkState.IDLE:
+            self.state = LinkState.CLOSED
         self._change(LinkState.CLOSED)
         if self._supervision is not None:
             self._supervision.cancel()
             await asyncio.wait({self._supervision})
+        await self._dispose()
 
-    async def _supervise(self, connection: AbstractConnection | None) -> None:
+    async def _supervise(self) -> None:
         pauses = Pauses(self._options.first_pause, self._options.longest_pause)
         while True:
-            if connection is None:
-                connection = await self._try_to_connect(pauses.next())
+            if self._connection is None:
+                await self._try_to_connect(pauses.next())
                 continue
             began = asyncio.get_running_loop().time()
-            try:
-                loss = await self._hold(connection)
-            finally:
-                self._connection = None
-                await self._dispose(connection)
+            loss = await self._end_of(self._connection)
+            self._connection = None
             self._change(LinkState.LOST, str(loss))
-            connection = None
+            await self._dispose()
             # A broker that accepts and hangs up at once must not be asked in a hot loop.
             if asyncio.get_running_loop().time() - began > self._options.longest_pause:
                 pauses.reset()
             await asyncio.sleep(pauses.next())
 
-    async def _try_to_connect(self, pause: float) -> AbstractConnection | None:
+    async def _try_to_connect(self, pause: float) -> None:
         """A failure is followed by the pause."""
         try:
-            return await self._connect()
+            self._take_up(await self._connect())
         except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
             known = isinstance(error, (Lost, Refused))
             self._change(LinkState.UNREACHABLE, str(error) if known else describe(error))
-        await asyncio.sleep(pause)
-        return None
+            await asyncio.sleep(pause)
 
     async def _connect(self) -> AbstractConnection:
         within = self._options.connect_timeout
@@ -153,21 +154,26 @@ class Link:
         context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
         return await ask(aio_pika.connect(url, ssl_context=context), within=within)
 
-    async def _hold(self, connection: AbstractConnection) -> Exception:
-        """Return when it is lost, with the reason."""
-        transport = connection.transport
-        if transport is None:
-            return Lost("closed")
-        closing = cast("asyncio.Future[object]", cast("Any", transport.connection).closing)
-        self._connection = transport.connection
+    def _take_up(self, connection: AbstractConnection) -> None:
+        if connection.transport is None:
+            raise Lost("closed")
+        self._held = connection
+        self._connection = connection.transport.connection
         self._change(LinkState.CONNECTED)
+
+    async def _end_of(self, connection: DriverConnection) -> Exception:
+        """Return when it is lost, with the reason."""
+        closing = cast("asyncio.Future[object]", cast("Any", connection).closing)
         await asyncio.wait({closing})
         return meaning(None if closing.cancelled() else closing.exception())
 
-    async def _dispose(self, connection: AbstractConnection) -> None:
+    async def _dispose(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
         try:
-            await ask(connection.close(), within=_CLOSE_TIMEOUT)
-        except Exception as error:  # noqa: BLE001  it is lost already
+            await ask(held.close(), within=_CLOSE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001  it is going away, one way or the other
             self._log.debug("broker.close_failed", error=describe(error))
 
     def _change(self, state: LinkState, problem: str = "") -> None:
