@@ -8,6 +8,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 
@@ -29,9 +30,7 @@ def hints_of(function: Callable[..., Any], known: Mapping[str, object]) -> dict[
     `known`: classes that are found by their names even when they are local to some function.
     """
     written = as_written(function)
-    local = dict(known)
-    if inspect.isfunction(written) and written.__closure__:
-        local |= inspect.getclosurevars(written).nonlocals
+    local = {**known, **_enclosed(written)}
     try:
         # A shell with only these annotations: "return" may name what type checkers alone know.
         shell = types.FunctionType((lambda: None).__code__, getattr(written, "__globals__", {}))
@@ -61,6 +60,17 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
+
+
+def _enclosed(function: Callable[..., Any]) -> dict[str, object]:
+    """The variables of the functions around it, as far as they have a value yet."""
+    if not inspect.isfunction(function):
+        return {}
+    found: dict[str, object] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # an empty cell: assigned further down
+            found[name] = cell.cell_contents
+    return found
 
 
 def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -165,6 +165,14 @@ def test_a_class_defined_within_a_function_is_known_when_it_is_the_topic():
     assert read(handler, Local) == one(Local)
 
 
+def test_a_handler_may_use_a_variable_that_gets_its_value_later():
+    async def handler(event: OrderCreated) -> None:
+        assert later
+
+    assert read(handler) == one(OrderCreated)
+    later = 1
+
+
 def test_what_the_handler_returns_need_not_be_known():
     async def handler(event: OrderCreated) -> Nowhere: ...  # type: ignore[name-defined]  # noqa: F821
 
