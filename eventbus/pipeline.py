@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eventbus.codec import Codec
 from eventbus.context import Context
 from eventbus.envelope import Envelope
-from eventbus.errors import EventBusError
+from eventbus.errors import EventBusError, describe, shorten
 from eventbus.handler import Handler
 from eventbus.headers import REPLAY_ID
 from eventbus.logs import get_logger
@@ -51,38 +51,47 @@ class Pipeline:
         ended: list[Settled] = []
         readable: list[Readable] = []
         for delivery in deliveries:
+            if self._is_passed_over(delivery):
+                ended.append((delivery, Ack()))
+                continue
             try:
                 readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append((delivery, self._failed(delivery, error)))
-        wanted = [pair for pair in readable if not self._is_passed_over(pair[0])]
-        ended += [(delivery, Ack()) for delivery, _ in readable if self._is_passed_over(delivery)]
-        if wanted:
-            ended += await self._handle(wanted)
-        return ended
+        return ended + await self._handle(readable) if readable else ended
 
     async def _handle(self, readable: Sequence[Readable]) -> list[Settled]:
         try:
-            await self._onion(self._context(readable))
-        except asyncio.CancelledError:
-            if _is_being_cancelled():
-                raise
-            error = HandlerCancelled(self._member.queue)
-            return [(delivery, self._failed(delivery, error)) for delivery, _ in readable]
+            await self._as_error(self._onion(self._context(readable)))
         except Exception as error:  # noqa: BLE001 -- the policy decides what it means
             return [(delivery, self._failed(delivery, error)) for delivery, _ in readable]
         return [(delivery, Ack()) for delivery, _ in readable]
 
     async def _run(self, context: Context) -> None:
         """The innermost: the handler, and what it published, before anything is acked."""
-        await self._handler.run(context)
+        await self._as_error(self._handler.run(context))
         await self._publisher.send(context.outgoing)
+
+    async def _as_error(self, running: Awaitable[None]) -> None:
+        """Await it. What would end more than this run becomes an ordinary error, if it was raised in here."""
+        try:
+            await running
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            raise
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            raise HandlerCancelled(self._member.queue) from error
+        except BaseException as error:
+            if _is_being_cancelled():
+                raise
+            raise HandlerExited(self._member.queue, error) from error
 
     def _failed(self, delivery: Delivery, error: Exception) -> Outcome:
         outcome = self._retry.decide(error, delivery.attempt)
         fields = {
-            "event_id": delivery.message.event_id,
-            "event_type": delivery.message.routing_key,
+            "event_id": shorten(delivery.message.event_id or ""),
+            "event_type": shorten(delivery.message.routing_key),
             "attempt": delivery.attempt,
         }
         match outcome:
@@ -123,6 +132,14 @@ class HandlerCancelled(EventBusError):
     def __init__(self, subscription: str) -> None:
         self.subscription = subscription
         super().__init__(f"{subscription}: something that the handler awaited was cancelled")
+
+
+class HandlerExited(EventBusError):
+    """A handler raised SystemExit, or another exception that is no Exception: its process goes on."""
+
+    def __init__(self, subscription: str, error: BaseException) -> None:
+        self.subscription = subscription
+        super().__init__(f"{subscription} raised {describe(error)}")
 
 
 def _is_being_cancelled() -> bool:
