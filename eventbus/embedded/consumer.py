@@ -13,7 +13,8 @@ from typing import Final, Self, assert_never
 from eventbus import headers
 from eventbus.embedded import queueing
 from eventbus.embedded.engine import Engine
-from eventbus.embedded.queueing import Claim, Claimed, Registered, Settlement
+from eventbus.embedded.queueing import ANY_NUMBER, Claim, Claimed, Settlement
+from eventbus.embedded.routing import DEAD_SUFFIX
 from eventbus.embedded.row import unpack
 from eventbus.embedded.transaction import Transaction, WriteFailed
 from eventbus.errors import BrokerUnreachable
@@ -22,6 +23,8 @@ from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.transport import Delivery
 
 _PAUSE_AFTER_TROUBLE: Final = 1.0
+_MOST_AT_ONCE: Final = 1000
+"""Deliveries of one claim: a large prefetch must not bring everything into memory at one time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +49,14 @@ class EmbeddedConsumption:
         """What could not be settled: given back to the queue before the next claim."""
         self._claiming: asyncio.Future[Claim | None] | None = None
         self._stopped = False
+        # To look at a dead letter again and again kills nobody.
+        self._careful_after = ANY_NUMBER if queue.endswith(DEAD_SUFFIX) else engine.options.careful_after
         self._stack = ExitStack()
         self._log = get_logger("eventbus.embedded").bind(queue=queue)
 
     async def __aenter__(self) -> Self:
         """Raises `TopologyError` where there is no such queue."""
-        self._registered = await self._register()
+        self._registered = await self._engine.register(self._queue)
         self._bell = self._stack.enter_context(self._engine.watch.bell(self._registered.queue))
         return self
 
@@ -60,8 +65,9 @@ class EmbeddedConsumption:
     ) -> None:
         self._stopped = True
         self._stack.close()
+        handed_over = [*self._held, *self._strays]
         self._held.clear()
-        await self._engine.leave(self._registered)
+        await self._engine.leave(self._registered, handed_over)
 
     def __aiter__(self) -> AsyncIterator[Sequence[Delivery]]:
         return self
@@ -70,7 +76,7 @@ class EmbeddedConsumption:
         while not self._over:
             self._bell.silence()
             free = self._prefetch - len(self._held) - self._settling
-            if free > 0 and (batch := await self._take(free)):
+            if free > 0 and (batch := await self._take(min(free, _MOST_AT_ONCE))):
                 return batch
             await self._bell.wait()
         raise StopAsyncIteration
@@ -82,9 +88,9 @@ class EmbeddedConsumption:
         self._bell.ring()
         if self._engine.closed:
             return
-        consumer, queue, kept = self._registered.consumer, self._registered.queue, list(self._held)
+        registered, kept = self._registered, [*self._held, *self._strays]
         try:
-            await self._engine.run(lambda transaction: queueing.give_back(transaction, consumer, queue, kept))
+            await self._engine.run(lambda transaction: queueing.give_back(transaction, registered, kept=kept))
         except BrokerUnreachable as error:
             self._log.warning("consumption.stop_failed", error=str(error))
 
@@ -93,9 +99,9 @@ class EmbeddedConsumption:
         numbers = settlement.numbers()
         if not numbers or self._engine.closed:
             return
-        consumer, queue = self._registered.consumer, self._registered.queue
+        registered = self._registered
         settling = self._engine.writer.submit(
-            lambda transaction: queueing.settle(transaction, consumer, queue, settlement), rows=len(numbers)
+            lambda transaction: queueing.settle(transaction, registered, settlement), rows=len(numbers)
         )
         self._settling += len(numbers)
         settling.future.add_done_callback(lambda ended: self._settled(ended, numbers))
@@ -107,10 +113,6 @@ class EmbeddedConsumption:
     @property
     def _over(self) -> bool:
         return self._stopped or self._engine.closed
-
-    async def _register(self) -> Registered:
-        session, queue = self._engine.session, self._queue
-        return await self._engine.run(lambda transaction: session.register(transaction, queue))
 
     async def _take(self, limit: int) -> list[Delivery]:
         """Nothing where there is nothing, and where something went wrong: then the bell rings again."""
@@ -133,8 +135,7 @@ class EmbeddedConsumption:
     def _claim(self, limit: int) -> asyncio.Future[Claim | None]:
         registered, strays = self._registered, self._strays
         self._strays = []
-
-        careful_after = self._engine.options.careful_after
+        careful_after = self._careful_after
 
         def claim(transaction: Transaction) -> Claim | None:
             return queueing.claim(transaction, registered, limit, strays=strays, careful_after=careful_after)
@@ -159,7 +160,7 @@ class EmbeddedConsumption:
         self._log.warning("lease.lost", deliveries=len(self._held))
         self._held.clear()
         try:
-            self._registered = await self._register()
+            self._registered = await self._engine.register(self._queue)
         except BrokerUnreachable as error:
             await self._recover("register.failed", str(error))
         self._bell.ring()

@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import AsyncGenerator
 from typing import Final
 
-from eventbus import headers
+from eventbus.embedded.engine import Engine
 from eventbus.embedded.routing import DEAD_SUFFIX, queue_id
 from eventbus.embedded.row import unpack
-from eventbus.headers import Headers
 from eventbus.transport import DeadLetterEntry
 
+_PAGE: Final = 500
+
 _OLDEST: Final = """
-    SELECT coalesce(d.properties, l.properties), coalesce(d.body, l.body)
+    SELECT d.id, coalesce(d.properties, l.properties), coalesce(d.body, l.body)
     FROM eventbus_delivery d LEFT JOIN eventbus_log l ON l."offset" = d."offset"
-    WHERE d.id IN (SELECT id FROM eventbus_delivery WHERE queue = ? AND due_at IS NULL ORDER BY id LIMIT ?)
+    WHERE d.id IN (
+        SELECT id FROM eventbus_delivery WHERE queue = ? AND due_at IS NULL AND id > ? ORDER BY id LIMIT ?
+    )
     ORDER BY d.id
 """
 
 
-def oldest(connection: sqlite3.Connection, queue: str, limit: int) -> list[DeadLetterEntry]:
-    """Raises `TopologyError` where there is no such queue."""
+async def browse(engine: Engine, queue: str, *, limit: int) -> AsyncGenerator[list[DeadLetterEntry]]:
+    """The oldest first, page by page. Raises `TopologyError` where there is no such queue."""
+    left, last = limit, 0
+    while left > 0:
+        page = await engine.read(
+            lambda connection, last=last, most=min(left, _PAGE): _page(connection, queue, last, most)
+        )
+        if not page:
+            return
+        left -= len(page)
+        last = page[-1][0]
+        yield [entry for _, entry in page]
+
+
+def _page(
+    connection: sqlite3.Connection, queue: str, after: int, limit: int
+) -> list[tuple[int, DeadLetterEntry]]:
+    """Each with the number of its row."""
     queue_id(connection, queue)
-    lying = connection.execute(_OLDEST, (queue_id(connection, queue + DEAD_SUFFIX), limit))
-    return [_entry(properties, body) for properties, body in lying]
-
-
-def _entry(properties: str, body: bytes) -> DeadLetterEntry:
-    message = unpack(properties, body)
-    return DeadLetterEntry(
-        message=message,
-        reason=str(message.headers.get(headers.REASON, "")),
-        error=str(message.headers.get(headers.ERROR, "")),
-        attempts=headers.attempt(message.headers),
-        first_failed_at=_time(message.headers, headers.FIRST_FAILED_AT),
-        died_at=_time(message.headers, headers.FAILED_AT),
-    )
-
-
-def _time(found: Headers, name: str) -> datetime | None:
-    """None where another program wrote something else there."""
-    with suppress(ValueError):
-        return datetime.fromisoformat(str(found.get(name)))
-    return None
+    lying = connection.execute(_OLDEST, (queue_id(connection, queue + DEAD_SUFFIX), after, limit))
+    return [(number, DeadLetterEntry.of(unpack(properties, body))) for number, properties, body in lying]

@@ -15,7 +15,7 @@ from eventbus.clock import Clock
 from eventbus.embedded.database import identity, open_reader, open_writer
 from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
-from eventbus.embedded.queueing import Registered
+from eventbus.embedded.queueing import Registered, give_back
 from eventbus.embedded.retention import Retention
 from eventbus.embedded.routing import Routes
 from eventbus.embedded.row import microseconds
@@ -101,15 +101,38 @@ class Engine:
         except (sqlite3.Error, RuntimeError) as error:
             raise BrokerUnreachable(self.url, str(error)) from error
 
-    async def leave(self, registered: Registered) -> None:
-        """A consumer ends; what it holds goes back to its queue."""
+    async def register(self, queue: str) -> Registered:
+        """A new consumer. Raises `TopologyError` where there is no such queue."""
+        registering = self.writer.submit(lambda transaction: self.session.register(transaction, queue)).future
+        try:
+            return await asyncio.shield(registering)
+        except WriteFailed as error:
+            raise BrokerUnreachable(self.url, error.problem) from error
+        except asyncio.CancelledError:
+            registering.add_done_callback(self._unregister)
+            raise
+
+    async def leave(self, registered: Registered, handed_over: Sequence[int]) -> None:
+        """A consumer ends: what it holds goes back to its queue, untouched where it was not `handed_over`.
+
+        Does not raise: what fails is done with the next heartbeat.
+        """
+
+        def leave(transaction: Transaction) -> None:
+            give_back(transaction, registered, kept=handed_over)
+            self.session.leave(transaction, registered)
+
         if self.closed:
             return
         try:
-            await self.run(lambda transaction: self.session.leave(transaction, registered))
+            await self.run(leave)
         except BrokerUnreachable as error:
             self._log.warning("consumer.leave_failed", error=str(error))
             self.session.leave_later(registered)
+
+    def _unregister(self, registering: asyncio.Future[Registered]) -> None:
+        if not registering.cancelled() and registering.exception() is None:
+            self.session.leave_later(registering.result())
 
     def wake(self) -> None:
         """The clock has jumped: look at once what is due now."""

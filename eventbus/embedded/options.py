@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from eventbus.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedOptions:
@@ -16,8 +18,9 @@ class EmbeddedOptions:
     a power failure may take the last fraction of a second. Several times faster on slow disks."""
     busy_timeout: float = 10.0
     """How long to try for the file while other processes write; then a typed error."""
-    poll_interval: float = 0.02
-    """How often to look whether another process has written, only while somebody here waits."""
+    poll_interval: float = 0.04
+    """How often to look whether another process has written, only while somebody here waits; four times as
+    often when something has just come. It bounds how late a consumer hears of what others publish."""
     heartbeat: float = 1.0
     """How often a process says that it lives, and looks after the leases of those that no longer do."""
     session_expiry: float = 5.0
@@ -31,3 +34,10 @@ class EmbeddedOptions:
     """Older history is trimmed; None keeps it."""
     log_max_bytes: int | None = 4 * 1024**3
     """While the file has more in use than this, its oldest history is trimmed; None: no limit."""
+
+    def __post_init__(self) -> None:
+        if not 0 < 2 * self.heartbeat <= self.session_expiry:
+            raise ConfigurationError(
+                f"a heartbeat every {self.heartbeat:g} s and a session that expires after "
+                f"{self.session_expiry:g} s: let it live for two heartbeats at least."
+            )

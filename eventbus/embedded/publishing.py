@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from eventbus.embedded.database import BUSY, NO_CODE
@@ -25,59 +26,61 @@ class Publishing:
         self._messages = messages
         parcels = [parcel(message) for message in messages]
         self._pieces = [parcels[at : at + _PIECE] for at in range(0, len(parcels), _PIECE)]
-        self._fates: list[SendFate] = []
         self._problem: WriteFailed | None = None
 
     async def run(self, timeout: float) -> None:
         """Return when all of it is durable; else raise `SendFailed` with the fates."""
         operations = [self._submit(piece) for piece in self._pieces]
+        is_late = False
         try:
             async with asyncio.timeout(timeout):
-                for operation, piece in zip(operations, self._pieces, strict=True):
-                    self._fates += await self._fates_of(operation, piece)
+                for operation in operations:
+                    with suppress(WriteFailed):  # it is asked for its fate below, with the others
+                        await operation.future
         except TimeoutError:
-            raise self._too_late(operations, timeout) from None
+            is_late = True
         except asyncio.CancelledError:
             for operation in operations:
-                self._engine.writer.withdraw(operation)
+                self._abandon(operation)
             raise
-        if any(fate is not SendFate.CONFIRMED for fate in self._fates):
-            raise self._failed() from self._problem
+        parts = zip(operations, self._pieces, strict=True)
+        fates = [fate for operation, piece in parts for fate in self._fates_of(operation, len(piece))]
+        if any(fate is not SendFate.CONFIRMED for fate in fates):
+            raise self._failed(fates, timeout if is_late else None) from self._problem
 
     def _submit(self, piece: Sequence[Parcel]) -> Operation[list[int]]:
         return self._engine.writer.submit_shared(self._engine.store, piece, rows=len(piece))
 
-    async def _fates_of(self, operation: Operation[list[int]], piece: Sequence[Parcel]) -> list[SendFate]:
-        try:
-            refused = await operation.future
-        except WriteFailed as error:
+    def _abandon(self, operation: Operation[list[int]]) -> SendFate:
+        """Nobody waits for it any more."""
+        operation.future.cancel()
+        return SendFate.NOT_SENT if self._engine.writer.withdraw(operation) else SendFate.UNKNOWN
+
+    def _fates_of(self, operation: Operation[list[int]], count: int) -> list[SendFate]:
+        future = operation.future
+        if not future.done() or future.cancelled():
+            return [self._abandon(operation)] * count
+        error = future.exception()
+        if isinstance(error, WriteFailed):
             self._problem = error
-            return [SendFate.UNKNOWN if error.unknown else SendFate.NOT_SENT] * len(piece)
-        fates = [SendFate.CONFIRMED] * len(piece)
-        for position in refused:
-            fates[position] = SendFate.NOT_SENT
+            return [SendFate.UNKNOWN if error.unknown else SendFate.NOT_SENT] * count
+        fates = [SendFate.CONFIRMED] * count
+        for refused in future.result():
+            fates[refused] = SendFate.NOT_SENT
         return fates
 
-    def _too_late(self, operations: Sequence[Operation[list[int]]], timeout: float) -> SendFailed:
-        fates: list[SendFate] = []
-        for operation, piece in zip(operations, self._pieces, strict=True):
-            if len(fates) < len(self._fates):
-                fates += self._fates[len(fates) : len(fates) + len(piece)]
-            else:
-                withdrawn = self._engine.writer.withdraw(operation)
-                fates += [SendFate.NOT_SENT if withdrawn else SendFate.UNKNOWN] * len(piece)
-        return PublishTimeout(f"{self._engine.url} did not confirm within {timeout:g} s", fates)
-
-    def _failed(self) -> SendFailed:
+    def _failed(self, fates: Sequence[SendFate], timeout: float | None) -> SendFailed:
+        url = self._engine.url
+        if timeout is not None:
+            return PublishTimeout(f"{url} did not confirm within {timeout:g} s", fates)
         match self._problem:
             case None:
-                known = zip(self._messages, self._fates, strict=True)
+                known = zip(self._messages, fates, strict=True)
                 missing = sorted({str(m.queue) for m, fate in known if fate is SendFate.NOT_SENT})
-                problem = f"{self._engine.url} has no queue {', '.join(missing)}"
-                return PublishRefused(problem, self._fates)
+                return PublishRefused(f"{url} has no queue {', '.join(missing)}", fates)
             case WriteFailed(code=code, problem=problem) if code in (*BUSY, NO_CODE):
-                return BrokerUnreachable(self._engine.url, problem, self._fates)
+                return BrokerUnreachable(url, problem, fates)
             case WriteFailed(code=sqlite3.SQLITE_FULL):
-                return PublishRefused(f"the disk that {self._engine.url} is on is full", self._fates)
+                return PublishRefused(f"the disk that {url} is on is full", fates)
             case WriteFailed(problem=problem):
-                return PublishRefused(f"{self._engine.url} refuses: {problem}", self._fates)
+                return PublishRefused(f"{url} refuses: {problem}", fates)

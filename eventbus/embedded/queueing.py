@@ -25,11 +25,14 @@ _READY: Final = """
     WHERE d.queue = ? AND d.owner IS NULL AND d.due_at IS NULL AND d.handovers < ? ORDER BY d.id LIMIT ?
 """
 _TAKE: Final = """
-    UPDATE eventbus_delivery SET owner = ?, handovers = handovers + 1
+    UPDATE eventbus_delivery SET owner = ?, handovers = handovers + (
+        SELECT q.dead_letters IS NOT NULL FROM eventbus_queue q WHERE q.id = eventbus_delivery.queue
+    )
     WHERE id IN (SELECT value FROM json_each(?))
 """
+"""Handing a dead letter over never counts against it: whoever looks through them gives most of them back."""
 _ACK: Final = "DELETE FROM eventbus_delivery WHERE owner = ? AND id IN (SELECT value FROM json_each(?))"
-_ANY_NUMBER: Final = 2**63 - 1
+ANY_NUMBER: Final = 2**63 - 1
 _IS_ALIVE: Final = "SELECT 1 FROM eventbus_consumer WHERE id = ?"
 _HAS_A_SUSPECT: Final = """
     SELECT 1 FROM eventbus_consumer mine
@@ -61,6 +64,12 @@ _OVER_THE_LIMIT: Final = """
 _HAND_BACK: Final = (
     "UPDATE eventbus_delivery SET owner = NULL WHERE queue = ? AND owner = ? AND due_at IS NULL"
 )
+
+
+_GIVE_BACK: Final = """
+    UPDATE eventbus_delivery SET owner = NULL, handovers = handovers - 1
+    WHERE queue = ? AND owner = ? AND due_at IS NULL AND id NOT IN (SELECT value FROM json_each(?))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ def claim(
     that is in flight there with it: of those a process gets one at a time.
     """
     connection = transaction.connection
-    if connection.execute(_IS_ALIVE, (registered.consumer,)).fetchone() is None:
+    if not is_alive(connection, registered):
         return None
     if strays:
         connection.execute(_LET_GO, (registered.consumer, _numbers(strays)))
@@ -155,8 +164,14 @@ def claim(
     return Claim(ready, held_back=bool(suspects))
 
 
-def settle(transaction: Transaction, consumer: int, queue: int, settlement: Settlement) -> None:
-    """What is no longer leased to `consumer` is left alone: it has gone to another."""
+def is_alive(connection: sqlite3.Connection, registered: Registered) -> bool:
+    """Whether nobody has ended this consumer."""
+    return connection.execute(_IS_ALIVE, (registered.consumer,)).fetchone() is not None
+
+
+def settle(transaction: Transaction, registered: Registered, settlement: Settlement) -> None:
+    """What is no longer leased to this consumer is left alone: it has gone to another."""
+    consumer, queue = registered.consumer, registered.queue
     connection = transaction.connection
     if settlement.acks:
         connection.execute(_ACK, (consumer, _numbers(settlement.acks)))
@@ -169,8 +184,9 @@ def settle(transaction: Transaction, consumer: int, queue: int, settlement: Sett
     transaction.changes.settled = True
 
 
-def hand_back(transaction: Transaction, consumer: int, queue: int, limit: int, now: datetime) -> None:
-    """All that `consumer` holds becomes ready, but for what was handed over more than `limit` times."""
+def hand_back(transaction: Transaction, registered: Registered, limit: int, now: datetime) -> None:
+    """All that a consumer holds becomes ready, but for what was handed over more than `limit` times."""
+    consumer, queue = registered.consumer, registered.queue
     connection = transaction.connection
     for id, properties in connection.execute(_OVER_THE_LIMIT, (queue, consumer, limit)).fetchall():
         error = f"handed over {limit + 1} times and never settled: does it end the process that handles it?"
@@ -180,15 +196,11 @@ def hand_back(transaction: Transaction, consumer: int, queue: int, limit: int, n
     transaction.changes.settled = True
 
 
-def give_back(transaction: Transaction, consumer: int, queue: int, kept: Sequence[int]) -> None:
+def give_back(transaction: Transaction, registered: Registered, *, kept: Sequence[int]) -> None:
     """What was claimed and then not handed over, because nobody takes any more: all but `kept`."""
-    given = transaction.connection.execute(
-        "UPDATE eventbus_delivery SET owner = NULL, handovers = handovers - 1 "
-        "WHERE queue = ? AND owner = ? AND due_at IS NULL AND id NOT IN (SELECT value FROM json_each(?))",
-        (queue, consumer, _numbers(kept)),
-    )
-    if given.rowcount:
-        transaction.changes.ready.add(queue)
+    row = (registered.queue, registered.consumer, _numbers(kept))
+    if transaction.connection.execute(_GIVE_BACK, row).rowcount:
+        transaction.changes.ready.add(registered.queue)
 
 
 def anything_left(connection: sqlite3.Connection, queues: Iterable[int]) -> bool:
@@ -229,7 +241,7 @@ def _bury(transaction: Transaction, consumer: int, buried: Buried) -> None:
 
 
 def _ready(
-    connection: sqlite3.Connection, queue: int, limit: int, handovers_below: int = _ANY_NUMBER
+    connection: sqlite3.Connection, queue: int, limit: int, handovers_below: int = ANY_NUMBER
 ) -> list[Claimed]:
     return [Claimed(*row) for row in connection.execute(_READY, (queue, handovers_below, limit))]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from eventbus.embedded.options import EmbeddedOptions
-from eventbus.embedded.queueing import Registered, hand_back
+from eventbus.embedded.queueing import Registered, hand_back, is_alive
 from eventbus.embedded.routing import queue_id
 from eventbus.embedded.transaction import Transaction
 from eventbus.errors import TopologyError
@@ -52,7 +52,7 @@ class Session:
     def leave(self, transaction: Transaction, registered: Registered) -> None:
         """What the consumer holds goes back to its queue at once."""
         limit = self._options.delivery_limit
-        hand_back(transaction, registered.consumer, registered.queue, limit, self._now())
+        hand_back(transaction, registered, limit, self._now())
         transaction.connection.execute("DELETE FROM eventbus_consumer WHERE id = ?", (registered.consumer,))
 
     def leave_later(self, registered: Registered) -> None:
@@ -66,8 +66,11 @@ class Session:
         """Say that this process lives, and free what dead ones hold."""
         if self._begun:
             self._say_alive(transaction)
-        for registered in self._leaving:  # leaving twice does no harm, and there are few
-            self.leave(transaction, registered)
+        for registered in list(self._leaving):
+            if is_alive(transaction.connection, registered):
+                self.leave(transaction, registered)
+            else:  # by the last heartbeat, and committed
+                self._leaving.remove(registered)
         gap = time.monotonic() - self._last_beat
         self._last_beat = time.monotonic()
         # A machine that slept must not wake up to a quarrel in which each process takes the others for dead.

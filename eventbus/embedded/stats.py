@@ -16,7 +16,8 @@ _NUMBERS: Final = """
         (SELECT count(*) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NOT NULL),
         (SELECT count(*) FROM eventbus_delivery WHERE queue = q.dead_letters AND due_at IS NULL),
         (SELECT min(since) FROM eventbus_delivery WHERE queue = q.id AND due_at IS NULL AND owner IS NULL),
-        (SELECT count(*) FROM eventbus_consumer WHERE queue = q.id)
+        (SELECT count(*) FROM eventbus_consumer WHERE queue = q.id),
+        (SELECT count(*) FROM eventbus_consumer WHERE queue = q.dead_letters)
     FROM eventbus_queue q WHERE q.id = ?
 """
 
@@ -30,7 +31,7 @@ def of_queues(connection: sqlite3.Connection, queues: Sequence[str], now: int) -
 
 def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStats:
     row = connection.execute(_NUMBERS, (queue_id(connection, queue),)).fetchone()
-    ready, in_flight, delayed, dead, oldest, consumers = row
+    ready, in_flight, delayed, dead, oldest, consumers, dead_consumers = row
     return QueueStats(
         queue=queue,
         ready=ready,
@@ -39,6 +40,7 @@ def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStat
         dead=dead,
         oldest_age=None if oldest is None else max(0.0, (now - oldest) / 1_000_000),
         consumers=consumers,
+        dead_consumers=dead_consumers,
     )
 
 

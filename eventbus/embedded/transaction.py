@@ -36,7 +36,6 @@ class Changes:
     """The earliest due time among what was put off."""
     session_lost: bool = False
     """Another process took this one for dead: its consumers are to begin again."""
-
     untrimmed: bool = False
     """There is more old history to remove."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
@@ -83,7 +83,10 @@ class EmbeddedTransport:
         return log.follow(self._open_engine, start)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
-        return await self._open_engine.read(lambda connection: dead_letters.oldest(connection, queue, limit))
+        return [entry async for batch in self.browse(queue, limit=limit) for entry in batch]
+
+    def browse(self, queue: str, *, limit: int) -> AsyncGenerator[Sequence[DeadLetterEntry]]:
+        return dead_letters.browse(self._open_engine, queue, limit=limit)
 
     async def queues(self) -> Sequence[str]:
         return await self._open_engine.read(stats.subscription_queues)

@@ -114,9 +114,12 @@ class Writer:
             self._on_commit(changes)
 
     def _work(self) -> None:
-        with closing(self._connection), suppress(_LoopClosed):
-            while group := self._collect():
-                self._tell(*self._group_commit.execute(group))
+        try:
+            with closing(self._connection), suppress(_LoopClosed):
+                while group := self._collect():
+                    self._tell(*self._group_commit.execute(group))
+        finally:
+            self.give_up(self._refusal or "its writer has ended")
 
     def _tell(self, ended: Sequence[Ended], changes: Changes) -> None:
         try:
@@ -148,5 +151,9 @@ class Writer:
                 return self._submitted.get(timeout=patience)
             except Empty:
                 continue
+        if (
+            self._closed
+        ):  # what is left, and no heartbeat in between: where each waits for a lock it never ends
+            return self._submitted.get()
         self._next_tick = time.monotonic() + self._interval
         return Operation(self._tick, self._nobody)

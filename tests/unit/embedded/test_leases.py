@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from eventbus.embedded import EmbeddedOptions, EmbeddedTransport
-from eventbus.outcome import Ack, RetryAfter
+from eventbus.errors import ConfigurationError
+from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
+from eventbus.transport import Consumption, Delivery
 from tests.support.eventually import eventually
 from tests.unit.embedded.conftest import OpenTransport
 from tests.unit.embedded.words import (
     CHARGE,
+    NOTIFY,
     ORDERS,
+    ORDERS_FOR_TWO,
     bodies,
     handling,
     next_batch,
@@ -74,24 +81,100 @@ async def test_dead_letters_are_handed_over_as_often_as_anybody_looks(open_trans
     assert (await stats_of(transport, CHARGE)).dead == 1
 
 
-async def test_what_was_claimed_and_not_handed_over_was_never_delivered(open_transport: OpenTransport):
+@pytest.mark.parametrize("how", ["stop", "leave"])
+async def test_what_was_claimed_and_not_handed_over_was_never_delivered(
+    open_transport: OpenTransport, how: str
+):
     transport = await open_transport()
     await transport.apply(ORDERS)
+    await send(transport, *orders(3))
     async with transport.consume(CHARGE, prefetch=10) as consumption:
         waiting = asyncio.ensure_future(anext(aiter(consumption)))
-        await asyncio.sleep(0)
-        await asyncio.gather(send(transport, *orders(3)), consumption.stop())
-        handed_over = bodies(await waiting) if not await ended(waiting) else []
+        await asyncio.sleep(0)  # by now it claims
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        if how == "stop":
+            await consumption.stop()
 
-        async with transport.consume(CHARGE, prefetch=10) as another:
-            rest = await take(another, 3 - len(handed_over)) if len(handed_over) < 3 else []
-
-    assert [delivery.redelivered for delivery in rest] == [False] * len(rest)
+    async with transport.consume(CHARGE, prefetch=10) as another:
+        assert [delivery.redelivered for delivery in await take(another, 3)] == [False] * 3
 
 
-async def ended(waiting: asyncio.Future[object]) -> bool:
-    await asyncio.wait({waiting}, timeout=5)
-    return isinstance(waiting.exception(), StopAsyncIteration)
+async def test_whoever_gives_up_while_entering_leaves_no_consumer_behind(open_transport: OpenTransport):
+    transport = await open_transport(options=HASTY)
+    await transport.apply(ORDERS)
+    entering = asyncio.ensure_future(transport.consume(CHARGE, prefetch=1).__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    await asyncio.wait({entering})
+
+    async def nobody_consumes() -> bool:
+        return (await stats_of(transport, CHARGE)).consumers == 0
+
+    await eventually(nobody_consumes)
+
+
+async def lose(transport: EmbeddedTransport, queue: str, count: int, *, times: int) -> None:
+    """Hand over `count` deliveries and settle none, again and again."""
+    for _ in range(times):
+        async with transport.consume(queue, prefetch=count) as consumption:
+            await take(consumption, count)
+
+
+async def test_what_was_lost_again_and_again_is_handed_over_one_at_a_time(open_transport: OpenTransport):
+    transport = await open_transport(options=EmbeddedOptions(careful_after=3))
+    await transport.apply(ORDERS_FOR_TWO)
+    await send(transport, *orders(3))
+    await lose(transport, CHARGE, 3, times=3)
+    await lose(transport, NOTIFY, 3, times=3)
+    await send(transport, order(b"young"))
+
+    async with (
+        transport.consume(CHARGE, prefetch=10) as charging,
+        transport.consume(NOTIFY, prefetch=10) as notifying,
+    ):
+        charges = await take(charging, 2)
+        notified = await take(notifying, 1)
+        assert bodies(charges) == [b"0", b"young"]
+        assert bodies(notified) == [b"young"]  # those of all queues take turns in one process
+
+        await settle(charging, charges, Ack())
+        charges, notices = await next_of_either(charging, notifying)
+        assert bodies([*charges, *notices]) in ([b"1"], [b"0"])
+        await settle(charging, charges, Ack())
+        await settle(notifying, notices, Ack())
+
+
+async def next_of_either(
+    first: Consumption, second: Consumption
+) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
+    """What comes next from one of them; there is nothing more after it for now."""
+    waiting = [asyncio.ensure_future(next_batch(each)) for each in (first, second)]
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+    await asyncio.wait(pending, timeout=0.1)
+    for late in pending:
+        late.cancel()
+    await asyncio.wait(waiting)
+    results = [() if each.cancelled() else each.result() for each in waiting]
+    assert done
+    return results[0], results[1]
+
+
+async def test_dead_letters_come_together_however_often_they_were_looked_at(open_transport: OpenTransport):
+    transport = await open_transport(options=EmbeddedOptions(careful_after=1))
+    await transport.apply(ORDERS)
+    await send(transport, *orders(3))
+    async with transport.consume(CHARGE, prefetch=3) as consumption:
+        await settle(consumption, await take(consumption, 3), DeadLetter(Reason.REJECTED, "no"))
+    await lose(transport, f"{CHARGE}.dead", 3, times=5)
+
+    async with transport.consume(f"{CHARGE}.dead", prefetch=3) as consumption:
+        assert bodies(await next_batch(consumption)) == [b"0", b"1", b"2"]
+
+
+def test_a_session_that_expires_between_its_heartbeats_is_refused():
+    with pytest.raises(ConfigurationError, match="let it live for two heartbeats"):
+        EmbeddedOptions(heartbeat=1.0, session_expiry=1.0)
 
 
 async def expire(transport: EmbeddedTransport) -> None:

@@ -65,6 +65,17 @@ async def test_a_file_with_tables_of_its_users_own_is_shared(path: Path, open_tr
         assert connection.execute("PRAGMA user_version").fetchone() == (7,)
 
 
+async def test_an_empty_path_is_refused():
+    with pytest.raises(ConfigurationError, match="the path is empty"):
+        await EmbeddedTransport("").open()
+
+
+async def test_an_sqlite_that_is_too_old_is_named(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+
+    assert "needs 3.35 or newer" in await refusal(path)
+
+
 async def test_a_relative_path_is_one_of_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_transport: OpenTransport
 ):

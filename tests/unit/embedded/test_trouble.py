@@ -102,7 +102,7 @@ async def test_what_became_due_while_the_file_was_locked_comes_after_it(
 
 
 async def test_closing_does_not_wait_for_a_file_that_stays_locked(path: Path, open_transport: OpenTransport):
-    transport = await open_transport(path, EmbeddedOptions(session_expiry=1.0))
+    transport = await open_transport(path, EmbeddedOptions(heartbeat=0.1, session_expiry=1.0))
     await transport.apply(ORDERS)
     await send(transport, order(b"held"))
     consumption = transport.consume(CHARGE, prefetch=1)
@@ -111,7 +111,7 @@ async def test_closing_does_not_wait_for_a_file_that_stays_locked(path: Path, op
         async with asyncio.timeout(3):
             await transport.close()
 
-    later = await open_transport(path, EmbeddedOptions(session_expiry=1.0))
+    later = await open_transport(path, EmbeddedOptions(heartbeat=0.1, session_expiry=1.0))
     async with later.consume(CHARGE, prefetch=1) as another:
         assert bodies(await next_batch(another)) == [b"held"]
 
