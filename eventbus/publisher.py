@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Unpack, cast
 
 from eventbus.clock import Clock
@@ -22,6 +24,7 @@ from eventbus.topic import check_event_type
 from eventbus.transport import Transport
 
 MEMBERS: Final = ("event_id", "key", "correlation_id", "causation_id")
+_OPTIONS: Final[frozenset[str]] = PublishOptions.__optional_keys__
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Publisher:
     async def publish_many(
         self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
     ) -> list[Receipt]:
+        if "event_id" in options:
+            raise InvalidEvent("event_id", "is of one event: publish it alone, or wrap each in an Envelope")
         prepared = [self.prepare(event, None, options) for event in events]
         await self.send(prepared, timeout=options.get("timeout"))
         return [_receipt(outgoing) for outgoing in prepared]
@@ -73,8 +78,8 @@ class Publisher:
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float | None = None) -> None:
         """Return when the broker has them all; else `SendFailed`, within `timeout` seconds."""
         limit = self._timeout if timeout is None else timeout
-        if not limit > 0:
-            raise InvalidEvent("timeout", "must be above 0 seconds", limit)
+        if not 0 < limit < math.inf:
+            raise InvalidEvent("timeout", "must be above 0 seconds, and finite", limit)
         if outgoing:
             await self._transport.send([each.message for each in outgoing], timeout=limit)
 
@@ -82,6 +87,8 @@ class Publisher:
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Outgoing:
         """The message of an event; raises `InvalidEvent`, and nothing of it is sent."""
+        if options:
+            _check_names(options)
         envelope = self._envelope(event, data, options)
         message = self._codec.encode(envelope, headers=options.get("headers", NO_HEADERS))
         if delay := self._delay(options):
@@ -93,9 +100,10 @@ class Publisher:
     ) -> Envelope[Any]:
         members: dict[str, Any] = {"source": self._source}
         members |= {name: value for name, value in options.items() if name in MEMBERS}
-        if isinstance(event, Envelope):  # what an envelope says itself stands
-            said = {name: value for name, value in event if value is not None}
-            return envelope_from({**members, **said})
+        if not isinstance(event, str):
+            _refuse_what_is_for_names(data, options)
+        if isinstance(event, Envelope):
+            return _enveloped(event, members)
         members.setdefault("event_id", new_event_id())
         if isinstance(event, Event):
             return Envelope.wrap(event, timestamp=self._clock.now(), **members)
@@ -125,21 +133,56 @@ class Publisher:
         )
 
     def _delay(self, options: PublishOptions) -> float:
-        delay = options.get("delay")
-        if (at := options.get("at")) is not None:
-            if delay is not None:
-                raise InvalidEvent("delay", "and `at` exclude each other")
-            if at.tzinfo is None:
-                raise InvalidEvent("at", "must have a time zone: datetime.now(UTC), not datetime.now()", at)
-            return self._checked(max(0.0, (at - self._clock.now()).total_seconds()))
+        delay, at = options.get("delay"), options.get("at")
+        if delay is not None and at is not None:
+            raise InvalidEvent("delay", "and `at` exclude each other")
+        if at is not None:
+            return self._checked("at", max(0.0, _seconds_until(at, self._clock)), at)
+        if delay is None:
+            return 0.0
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-        return self._checked(seconds or 0.0)
+        return self._checked("delay", seconds, delay)
 
-    def _checked(self, seconds: float) -> float:
+    def _checked(self, field: str, seconds: object, given: object) -> float:
         most = self._codec.limits.delay
-        if 0 <= seconds <= most:
-            return seconds
-        raise InvalidEvent("delay", f"must be from 0 to {most} seconds", seconds)
+        if isinstance(seconds, (int, float)) and 0 <= seconds <= most:
+            return float(seconds)
+        raise InvalidEvent(field, f"must be from 0 to {most} seconds from now", given)
+
+
+def _enveloped(given: Envelope[Any], members: dict[str, Any]) -> Envelope[Any]:
+    """What an envelope says itself stands, but for the version of data that has been upcast since it came."""
+    said = {name: value for name, value in given if value is not None}
+    if isinstance(given.data, Event):
+        if given.data.__event_type__ != given.event_type:
+            problem = f"is {type(given.data).__qualname__}, which is no {given.event_type}"
+            raise InvalidEvent("data", problem, event_type=given.event_type)
+        said["version"] = given.data.__event_version__
+    return envelope_from({**members, **said})
+
+
+def _seconds_until(at: object, clock: Clock) -> float:
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise InvalidEvent("at", "must be a time with its zone: datetime.now(UTC), not datetime.now()", at)
+    return (at - clock.now()).total_seconds()
+
+
+def _check_names(options: PublishOptions) -> None:
+    """A misspelt `delay` must not publish at once."""
+    for name in options:
+        if name not in _OPTIONS:
+            near = difflib.get_close_matches(name, _OPTIONS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(_OPTIONS))}"
+            raise TypeError(f"publish() has no option {name!r}{hint}")
+
+
+def _refuse_what_is_for_names(data: object, options: PublishOptions) -> None:
+    if data is not None:
+        problem = "goes with an event type only; this event has its own"
+        raise InvalidEvent("data", problem, data)
+    if "version" in options:
+        problem = "goes with an event type only; the class of this event says its own"
+        raise InvalidEvent("version", problem, options["version"])
 
 
 def _receipt(outgoing: Outgoing) -> Receipt:
