@@ -12,7 +12,7 @@ from tests.conformance.kinds import KINDS, TransportFactory
 from tests.conformance.sizes import TEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from eventbus.transport import Transport
 
@@ -39,7 +39,7 @@ def transport_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Transpo
 
 
 @pytest_asyncio.fixture
-async def transport(transport_factory: TransportFactory) -> AsyncIterator[Transport]:
+async def transport(transport_factory: TransportFactory) -> AsyncGenerator[Transport]:
     """An open one."""
     async with transport_factory.opened() as transport:
         yield transport

@@ -12,10 +12,18 @@ from eventbus.transport import Message, QueueSpec, Topology
 from tests.conformance.sizes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from eventbus.outcome import Outcome
-    from eventbus.transport import Consumption, Delivery, LogEntry, LogStart, QueueStats, Transport
+    from eventbus.transport import (
+        Consumption,
+        DeadLetterEntry,
+        Delivery,
+        LogEntry,
+        LogStart,
+        QueueStats,
+        Transport,
+    )
 
 PREFETCH: Final = 100
 SEND_TIMEOUT: Final = PATIENCE
@@ -52,7 +60,7 @@ async def send(transport: Transport, *messages: Message) -> None:
     await transport.send(messages, timeout=SEND_TIMEOUT)
 
 
-def ids(carriers: Iterable[Message | Delivery | LogEntry]) -> list[str]:
+def ids(carriers: Iterable[Message | Delivery | LogEntry | DeadLetterEntry]) -> list[str]:
     messages = (carrier if isinstance(carrier, Message) else carrier.message for carrier in carriers)
     return [str(message.event_id) for message in messages]
 
@@ -125,7 +133,7 @@ async def _receive(
 
 
 @asynccontextmanager
-async def _deadline(within: float, progress: Callable[[], str]) -> AsyncIterator[None]:
+async def _deadline(within: float, progress: Callable[[], str]) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(within):
             yield

@@ -16,7 +16,7 @@ from tests.conformance.process import Process
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from eventbus.transport import Transport
@@ -42,7 +42,7 @@ class TransportFactory:
         return connect(self.name, self.address, self.management.http_url if self.management else None)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Transport]:
+    async def opened(self) -> AsyncGenerator[Transport]:
         transport = self.new()
         await transport.open()
         try:
@@ -56,10 +56,9 @@ class TransportFactory:
 
     async def cut(self) -> None:
         """RabbitMQ closes every connection to the virtual host; returns when it has closed one at least."""
-        assert self.management is not None, f"{self.name} has no connections to cut"
-        await eventually(
-            lambda: asyncio.to_thread(_close_connections, self.management, self.address), within=10
-        )
+        broker = self.management
+        assert broker is not None, f"{self.name} has no connections to cut"
+        await eventually(lambda: asyncio.to_thread(_close_connections, broker, self.address), within=10)
 
 
 def connect(name: str, address: str, management_url: str | None = None) -> Transport:

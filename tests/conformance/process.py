@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ class Process:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, module: str, *arguments: str, log: Path) -> AsyncIterator[Process]:
+    async def started(cls, module: str, *arguments: str, log: Path) -> AsyncGenerator[Process]:
         """`log` gets what it writes to stderr. It is killed when the context is left, if not before."""
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(

@@ -28,7 +28,7 @@ MESSAGES_FOR_THEM: Final        = _size(400, 5_000)
 BATCHES_BETWEEN_CLOSES: Final   = 5
 MESSAGES_OVER_CLOSES: Final     = _size(500, 5_000)
 CLOSED_AT_ONCE: Final           = 10
-MESSAGES_AT_CLOSE: Final        = _size(5_000, 10_000)
+MESSAGES_AT_CLOSE: Final        = _size(2_000, 10_000)
 
 FAILING_SUBSCRIBERS: Final      = 3
 FAILURES_OF_EACH: Final         = _size(20, 100)

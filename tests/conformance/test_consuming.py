@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
 from tests.conformance import drive, sizes
@@ -12,6 +12,7 @@ from tests.conformance.drive import ACK, CHARGE, CHARGE_ALONE
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
 
     from eventbus.transport import Consumption, Delivery, Transport
@@ -164,7 +165,7 @@ async def _comes_nothing(consumption: Consumption) -> bool:
     return not done
 
 
-async def _end(tasks: list[asyncio.Task[None]] | list[asyncio.Task[list[Delivery]]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
