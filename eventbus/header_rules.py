@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, cast
 
@@ -16,10 +15,11 @@ from eventbus.headers import Headers, is_reserved
 MAX_NAME: Final = 128
 """Bytes: what AMQP 0-9-1 §4.2.5.5 allows for a field name."""
 
-_MAX_PLACES: Final = 255
+_END_OF_TIME: Final = 2**32
+"""In February 2106; AMQP libraries take larger numbers for milliseconds."""
 
 _RIGHT_VALUE: Final = (
-    "must be text, a 64-bit integer, a finite number, a time from 1970 on with its zone, bytes, None, "
+    "must be text, a 64-bit integer, a finite number, a time from 1970 to 2105 with its zone, bytes, None, "
     "or lists and dicts of them"
 )
 
@@ -86,32 +86,28 @@ class _Header:
                 fits = _is_utf8(value)
             case int():
                 fits = -(2**63) <= value < 2**63
+            case float():
+                fits = math.isfinite(value)
             case datetime():
-                fits = value.tzinfo is not None and value.timestamp() >= 0
-            case float() | Decimal() if math.isfinite(value):
-                if not _is_exact(value):
-                    raise self._refused("is a number that AMQP cannot carry exactly: send it as text", value)
-                fits = True
+                return self._time(value)
+            case Decimal():
+                raise self._refused(
+                    "must not be a Decimal, which RabbitMQ's streams cannot keep: send text", value
+                )
             case _:
                 fits = False
         if not fits:
             raise self._refused(_RIGHT_VALUE, value)
         return value
 
+    def _time(self, value: datetime) -> datetime:
+        """In UTC and to the second, as it will arrive."""
+        if value.utcoffset() is None or not 0 <= value.timestamp() < _END_OF_TIME:
+            raise self._refused(_RIGHT_VALUE, value)
+        return value.astimezone(UTC).replace(microsecond=0)
+
     def _refused(self, problem: str, value: object = None) -> InvalidEvent:
         return InvalidEvent(f"header {self.name}", problem, value, event_type=self.event_type)
-
-
-def _is_exact(number: float | Decimal) -> bool:
-    """Floats have 32 bits in the headers of AMQP libraries, decimals 31 and their sign, and 255 places."""
-    if isinstance(number, Decimal):
-        places = max(0, -int(number.as_tuple().exponent))
-        return places <= _MAX_PLACES and abs(number.scaleb(places)) < 2**31
-    try:
-        rounded: tuple[float] = struct.unpack(">f", struct.pack(">f", number))
-    except OverflowError:
-        return False
-    return rounded[0] == number
 
 
 def _is_utf8(text: str) -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import decode
-from pamqp.encode import field_table
 
 from eventbus.errors import InvalidEvent
 from eventbus.header_rules import HeaderLimits, checked
+from eventbus.rabbitmq.fields import table
 
 NOON = datetime(2025, 2, 15, 12, tzinfo=UTC)
 
@@ -46,10 +46,8 @@ def nested(depth: int) -> object:
         -(2**63),
         2**63 - 1,
         0.5,
-        -1.5e5,
-        Decimal("-0.01"),
-        Decimal("1E+5"),
-        Decimal(2**31 - 1),
+        0.1,
+        1e300,
         NOON,
         [],
         {},
@@ -83,8 +81,6 @@ def test_a_header_has_a_name_of_visible_ascii(name: object):
     [
         math.nan,
         math.inf,
-        Decimal("NaN"),
-        Decimal("-Infinity"),
         2**63,
         -(2**63) - 1,
         "\ud800",
@@ -93,6 +89,7 @@ def test_a_header_has_a_name_of_visible_ascii(name: object):
         1j,
         datetime(2025, 2, 15),  # noqa: DTZ001 -- naive on purpose
         datetime(1969, 12, 31, 23, tzinfo=UTC),
+        datetime(2106, 2, 8, tzinfo=UTC),
     ],
 )
 def test_what_amqp_cannot_carry_is_refused_by_name_and_value(value: object):
@@ -102,11 +99,14 @@ def test_what_amqp_cannot_carry_is_refused_by_name_and_value(value: object):
         assert error.value is value
 
 
-@pytest.mark.parametrize(
-    "number", [0.1, 1e300, Decimal("12345678901.5"), Decimal("1E+10"), Decimal("1E-256")]
-)
-def test_a_number_that_would_arrive_as_another_one_is_refused(number: object):
-    assert "cannot carry exactly" in refusal({"rate": number}).problem
+def test_a_decimal_is_refused_with_what_to_do_instead():
+    assert "send text" in refusal({"price": [Decimal("0.10")]}).problem
+
+
+def test_a_time_is_sent_in_utc_and_to_the_second():
+    given = datetime(2025, 2, 15, 14, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=2)))
+    assert check({"at": given}) == {"at": NOON}
+    assert check({"at": given})["at"].utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("name", [7, None, "x" * 129, "ä" * 65, "\ud800"])
@@ -146,9 +146,9 @@ SCALARS = (
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.decimals()
     | st.text(max_size=20)
-    | st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))
+    | st.binary(max_size=20)
+    | st.datetimes(timezones=st.timezones())
 )
 VALUES = st.recursive(
     SCALARS,
@@ -162,4 +162,4 @@ def test_whatever_passes_comes_out_of_amqp_as_it_went_in(headers: dict[str, Any]
         plain = check(headers)
     except InvalidEvent:
         return
-    assert decode.field_table(field_table(plain))[1] == plain
+    assert decode.field_table(table(plain))[1] == plain
