@@ -56,8 +56,19 @@ def for_dead_letter(
     return {**_failed(headers, routing_key, error, now), ATTEMPT: attempt(headers), REASON: reason}
 
 
+def for_redrive(headers: Headers) -> dict[str, object]:
+    """The headers of a dead letter that starts anew: attempt 1, and nothing of how it ended.
+
+    `eventbus-first-failed-at` stays: since when this event is in trouble is true until it is handled.
+    """
+    return {name: value for name, value in publishable(headers).items() if name not in _OF_THE_END}
+
+
 def _failed(headers: Headers, routing_key: str, error: str, now: datetime) -> dict[str, object]:
     kept = publishable(headers)
     kept.setdefault(FIRST_FAILED_AT, now.isoformat())
     kept.setdefault(ROUTING_KEY, routing_key)
     return {**kept, FAILED_AT: now.isoformat(), ERROR: error}
+
+
+_OF_THE_END: Final = frozenset({ATTEMPT, REASON, ERROR, FAILED_AT})

@@ -5,12 +5,13 @@ Small, and made for batches: speed comes from sending and settling many at once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import UTC, datetime
+from typing import Literal, Protocol, Self
 
+from eventbus import headers as names_of
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import Outcome
 
@@ -70,6 +71,34 @@ class DeadLetterEntry:
     first_failed_at: datetime | None
     died_at: datetime | None
 
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """As the headers of the message tell; what another program wrote there may be no time."""
+        found = message.headers
+        return cls(
+            message=message,
+            reason=_text(found.get(names_of.REASON)),
+            error=_text(found.get(names_of.ERROR)),
+            attempts=names_of.attempt(found),
+            first_failed_at=_time(found.get(names_of.FIRST_FAILED_AT)),
+            died_at=_time(found.get(names_of.FAILED_AT)),
+        )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
@@ -83,6 +112,8 @@ class QueueStats:
     oldest_age: float | None
     """Seconds that the oldest ready event has waited."""
     consumers: int
+    dead_consumers: int = 0
+    """How many take from its dead letters at this moment: what they hold, others do not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +198,14 @@ class Transport(Protocol):
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         """The oldest first; looking changes nothing."""
+        ...
+
+    def browse(self, queue: str, *, limit: int) -> AsyncGenerator[Sequence[DeadLetterEntry]]:
+        """The same in non-empty batches while they are read; to be closed, as by `contextlib.aclosing`.
+
+        It ends, too, when others hold what is left of them, and at as many as the broker hands out at a time:
+        65 535 on RabbitMQ.
+        """
         ...
 
     async def queues(self) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Final
 
 from eventbus.embedded.engine import Engine
@@ -27,9 +28,7 @@ async def browse(engine: Engine, queue: str, *, limit: int) -> AsyncGenerator[li
     """The oldest first, page by page. Raises `TopologyError` where there is no such queue."""
     left, last = limit, 0
     while left > 0:
-        page = await engine.read(
-            lambda connection, last=last, most=min(left, _PAGE): _page(connection, queue, last, most)
-        )
+        page = await engine.read(partial(_page, queue=queue, after=last, limit=min(left, _PAGE)))
         if not page:
             return
         left -= len(page)

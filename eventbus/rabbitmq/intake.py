@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from eventbus.headers import attempt
+from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Arrival, Wire
@@ -62,7 +63,8 @@ class Intake:
             self._settled.remove(self._floor)
 
     def _take(self, arrival: Arrival) -> None:
-        message = message_of(self._names, arrival)
+        read = dead_message_of if arrival.exchange == self._names.dead else message_of
+        message = read(self._names, arrival)
         number = attempt(message.headers)
         handle = Handle(self, arrival.tag)
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))

@@ -45,6 +45,7 @@ async def queue_stats(
             dead=depths[names.dead_queue(queue)].messages,
             oldest_age=None,
             consumers=depths[queue].consumers,
+            dead_consumers=depths[names.dead_queue(queue)].consumers,
         )
         for queue in queues
     ]

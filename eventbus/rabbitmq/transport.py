@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final, Never
 
 from eventbus.clock import Clock, SystemClock
@@ -100,9 +100,16 @@ class RabbitMQTransport:
         return read_log(self._consuming, self._names, self._options, self._clock, start)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
+        async with aclosing(self.browse(queue, limit=limit)) as batches:
+            return [entry async for batch in batches for entry in batch]
+
+    async def browse(self, queue: str, *, limit: int) -> AsyncGenerator[Sequence[DeadLetterEntry]]:
         within = self._options.answer_timeout
         try:
-            return await browse(self._consuming, self._names, queue, limit=limit, within=within)
+            looking = browse(self._consuming, self._names, queue, limit=limit, within=within)
+            async with aclosing(looking) as batches:
+                async for batch in batches:
+                    yield batch
         except (Lost, Refused) as error:
             self._raise(f"queue {self._names.dead_queue(queue)}", error)
 
