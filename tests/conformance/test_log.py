@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import pytest
 
 from eventbus.outcome import DeadLetter, Reason, RetryAfter
 from tests.conformance import drive, sizes
@@ -12,9 +15,10 @@ from tests.conformance.drive import CHARGE, CHARGE_ALONE
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from eventbus.transport import LogEntry, Message, Transport
+    from tests.conformance.kinds import TransportFactory
 
 
 async def test_the_log_from_first_holds_everything_in_order(transport: Transport) -> None:
@@ -93,20 +97,24 @@ async def test_the_log_from_next_holds_only_what_comes_from_now_on(transport: Tr
 async def test_the_log_waits_for_more_at_its_end(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
     sent = drive.some_messages(6)
-    entries: list[LogEntry] = []
-
-    async def read() -> None:
-        async for batch in transport.log("first"):
-            entries.extend(batch)
-
-    reading = asyncio.create_task(read())
-    try:
+    async with _following(transport) as entries:
         for end in (2, 4, 6):
             await drive.send(transport, *sent[end - 2 : end])
             await eventually(_ids_are(entries, sent[:end]), within=sizes.PATIENCE)
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.mark.parametrize("transport_factory", ["rabbitmq"], indirect=True)
+async def test_the_log_goes_on_after_the_loss_of_the_connection(
+    transport_factory: TransportFactory, transport: Transport
+) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(20)
+    async with _following(transport) as entries:
+        await drive.send(transport, *sent[:10])
+        await eventually(_ids_are(entries, sent[:10]), within=sizes.PATIENCE)
+        await transport_factory.cut()
+        await drive.send(transport, *sent[10:])
+        await eventually(_ids_are(entries, sent), within=sizes.PATIENCE)
 
 
 async def test_retries_dead_letters_and_copies_for_one_queue_are_no_history(transport: Transport) -> None:
@@ -142,6 +150,23 @@ async def test_entries_know_when_they_were_logged_if_the_broker_does(transport: 
 
     off = timedelta(seconds=2)
     assert entry.logged_at is None or began - off <= entry.logged_at <= datetime.now(UTC) + off
+
+
+@asynccontextmanager
+async def _following(transport: Transport) -> AsyncGenerator[list[LogEntry]]:
+    """A list that the log is read into, from its first entry on."""
+    entries: list[LogEntry] = []
+
+    async def read() -> None:
+        async for batch in transport.log("first"):
+            entries.extend(batch)
+
+    reading = asyncio.create_task(read())
+    try:
+        yield entries
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 def _ids_are(entries: list[LogEntry], sent: list[Message]) -> Callable[[], bool]:
