@@ -133,6 +133,7 @@ class Bus:
             codec=self._codec,
             known=self.registry,
             grace=self.settings.shutdown_grace,
+            pause_after=self.settings.pause_after,
         )
         try:
             await worker.start()

@@ -36,6 +36,8 @@ class RetryAfter:
 
     delay: float
     error: str
+    away: bool = False
+    """Whether something that the handler depends on seems to be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class DeadLetter:
 
     reason: Reason
     error: str
+    away: bool = False
+    """As of `RetryAfter`."""
 
 
 Outcome = Ack | RetryAfter | DeadLetter

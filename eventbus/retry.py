@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eventbus.errors import ConfigurationError, Reject, RetryLater, Unreadable, describe, shorten
 from eventbus.outcome import MAX_DELAY, DeadLetter, Outcome, Reason, RetryAfter
@@ -21,7 +21,8 @@ class RetryPolicy:
     Retry *n* waits `first · backoff^(n-1)` seconds, at most `maximum`; jitter lengthens that by up to 50 %
     and never shortens it. `delay_for(error)` may decide by the error: seconds to wait, or None for the rule
     (429 → 120); where it fails, the rule holds. Errors of `give_up_on`, and those not of `retry_on`, become
-    dead letters at once.
+    dead letters at once. Errors of `pause_on` say that something is away: after many in a row, of different
+    events, the whole subscription pauses, and its events keep their attempts until one of them succeeds.
     """
 
     max_attempts: int = 5
@@ -32,6 +33,7 @@ class RetryPolicy:
     retry_on: tuple[type[Exception], ...] = (Exception,)
     give_up_on: tuple[type[Exception], ...] = ()
     delay_for: Callable[[Exception], float | None] | None = field(default=None)
+    pause_on: tuple[type[Exception], ...] = (ConnectionError, TimeoutError)
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -45,6 +47,19 @@ class RetryPolicy:
 
     def decide(self, error: Exception, attempt: int, *, draw: Jitter = random.random) -> Outcome:
         """The outcome of the `attempt`-th attempt (1-based) that ended with `error`."""
+        outcome = self._decide(error, attempt, draw)
+        return replace(outcome, away=True) if isinstance(error, self.pause_on) else outcome
+
+    def wait_after(self, attempt: int) -> float:
+        """Seconds between the `attempt`-th failure and the next attempt, without jitter."""
+        if not self.first:
+            return 0.0
+        try:
+            return min(self.maximum, self.first * float(self.backoff) ** (attempt - 1))
+        except OverflowError:
+            return self.maximum
+
+    def _decide(self, error: Exception, attempt: int, draw: Jitter) -> RetryAfter | DeadLetter:
         told = describe(error)
         match error:
             case Unreadable():
@@ -59,15 +74,6 @@ class RetryPolicy:
                 return RetryAfter(min(error.after, MAX_DELAY), told)
             case _:
                 return self._again(error, attempt, draw, told)
-
-    def wait_after(self, attempt: int) -> float:
-        """Seconds between the `attempt`-th failure and the next attempt, without jitter."""
-        if not self.first:
-            return 0.0
-        try:
-            return min(self.maximum, self.first * float(self.backoff) ** (attempt - 1))
-        except OverflowError:
-            return self.maximum
 
     def _deserves_retry(self, error: Exception) -> bool:
         if isinstance(error, RetryLater):

@@ -31,6 +31,8 @@ class Settings(BaseModel):
     """Seconds until a broker counts as unreachable."""
     shutdown_grace: float = Field(default=30.0, ge=0)
     """Seconds that running handlers get after SIGTERM."""
+    pause_after: int = Field(default=20, ge=0)
+    """A subscription pauses when so many different events in a row failed on something away; 0: never."""
     max_body_bytes: int = Field(default=1024 * 1024, gt=0, le=16 * 1024 * 1024)
     log_max_age_days: float = Field(default=7.0, gt=0, le=36_500)
     """How long the history is kept."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
+from eventbus.circuit import Circuit
 from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack
@@ -21,7 +23,9 @@ PAUSE_AFTER_TROUBLE: Final = 1.0
 class Subscriber:
     """One subscription in one process. Its trouble is its own: it logs, pauses and begins anew."""
 
-    def __init__(self, member: Member, pipeline: Pipeline, transport: Transport) -> None:
+    def __init__(
+        self, member: Member, pipeline: Pipeline, transport: Transport, *, pause_after: int = 0
+    ) -> None:
         self.member = member
         self.ready = asyncio.Event()
         """Set while the broker hands over to it."""
@@ -30,6 +34,7 @@ class Subscriber:
         self._stopping = asyncio.Event()
         self._consumption: Consumption | None = None
         self._log = get_logger("eventbus.subscriber").bind(service=member.service, subscription=member.queue)
+        self._circuit = Circuit(pause_after, self._log)
 
     async def run(self) -> None:
         """Consume until `stop`; returns when every handler that had begun has ended and is settled."""
@@ -45,6 +50,7 @@ class Subscriber:
     async def stop(self) -> None:
         """Take no more deliveries; what waits unhandled goes back to the queue."""
         self._stopping.set()
+        self._circuit.stop()
         if self._consumption is not None:
             await self._consumption.stop()
 
@@ -72,7 +78,7 @@ class Subscriber:
 
     async def _work(self, intake: Intake, settling: Settling) -> None:
         while deliveries := await intake.take():
-            settling.add(await self._pipeline.process(deliveries))
+            settling.add(await self._circuit.run(partial(self._pipeline.process, deliveries)))
 
     async def _pause(self) -> None:
         try:

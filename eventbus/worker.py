@@ -26,6 +26,7 @@ class Worker:
 
     `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
     to finish after `stop`; then they are cancelled, and their deliveries go back to their queues.
+    `pause_after`: see `Settings.pause_after`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Worker:
         codec: Codec,
         known: Registry,
         grace: float,
+        pause_after: int = 0,
         middleware: Sequence[MakeMiddleware] = DEFAULT,
     ) -> None:
         self._services = services
@@ -45,6 +47,7 @@ class Worker:
         self._codec = codec
         self._known = known
         self._grace = grace
+        self._pause_after = pause_after
         self._middleware = middleware
         self._lifetimes: list[Lifetime] = []
         self._threads: list[HandlerThreads] = []
@@ -90,7 +93,12 @@ class Worker:
         events = service.events()
         events.learn(self._known)
         return [
-            Subscriber(member, self._pipeline(member, events, lifetime), self._transport)
+            Subscriber(
+                member,
+                self._pipeline(member, events, lifetime),
+                self._transport,
+                pause_after=self._pause_after,
+            )
             for member in service
         ]
 

@@ -46,7 +46,9 @@ class TestBus:
     def __init__(self, *services: Service, source: str = "test", settings: Settings | None = None) -> None:
         self.clock = VirtualClock()
         self._services = services
-        self._bus = Bus("sqlite://:memory:", source=source, settings=settings or Settings(), clock=self.clock)
+        # A pause passes in real time, which a test has not got.
+        settings = (settings or Settings()).model_copy(update={"pause_after": 0})
+        self._bus = Bus("sqlite://:memory:", source=source, settings=settings, clock=self.clock)
         self._worker: Worker | None = None
         self._log: list[Envelope[dict[str, Any]]] = []
         self._next_offset = 0

@@ -1,0 +1,120 @@
+"""Pauses a subscription while what its handler depends on is away, so that no event uses up its attempts.
+
+Its events wait in the queue meanwhile. One at a time is let through as a probe, after growing pauses; the
+first that succeeds lets all others through again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from eventbus.outcome import Ack
+from eventbus.pipeline import Settled
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 15.0
+"""Seconds between two probes."""
+LONGEST_HOLD: Final = 600.0
+"""Seconds until an event that waits here is retried by its policy after all: RabbitMQ takes a delivery back
+from a consumer that holds it for half an hour."""
+
+Handle = Callable[[], Awaitable[list[Settled]]]
+
+
+class Circuit:
+    """Opens when `threshold` different events in a row failed because something was away; 0: never."""
+
+    def __init__(
+        self, threshold: int, log: FilteringBoundLogger, *, first_pause: float = FIRST_PAUSE
+    ) -> None:
+        self._threshold = threshold
+        self._first_pause = self._pause = first_pause
+        self._log = log
+        self._failing: set[str] = set()
+        self._is_open = False
+        self._probing = asyncio.Lock()
+        self._stopped = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    async def run(self, handle: Handle) -> list[Settled]:
+        """Handle, and again while the circuit is open. Empty when stopped before there was an outcome."""
+        held_until = asyncio.get_running_loop().time() + LONGEST_HOLD
+        while True:
+            async with self._turn():
+                if self._stopped.is_set() and self._is_open:
+                    return []
+                outcomes = await handle()
+                self._learn(outcomes)
+            if not (self._is_open and _away(outcomes)):
+                return outcomes
+            if asyncio.get_running_loop().time() > held_until:
+                return outcomes
+
+    def stop(self) -> None:
+        """Let go of what waits here; it goes back to the queue."""
+        self._stopped.set()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """At once while closed; else one after another, each after a pause, until one has succeeded."""
+        if not self._is_open:
+            yield
+            return
+        async with self._probing:
+            if self._is_open:
+                await self._wait(self._pause)
+                yield
+                return
+        yield
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        except TimeoutError:
+            return
+
+    def _learn(self, outcomes: Sequence[Settled]) -> None:
+        if any(isinstance(outcome, Ack) for _, outcome in outcomes):
+            self._close()
+        elif self._threshold and (away := _away(outcomes)):
+            self._failing |= away
+            if self._is_open:
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            elif len(self._failing) >= self._threshold:
+                self._open(outcomes)
+
+    def _open(self, outcomes: Sequence[Settled]) -> None:
+        self._is_open = True
+        error = next(outcome.error for _, outcome in outcomes if not isinstance(outcome, Ack))
+        self._log.error(
+            "subscription.paused",
+            failed_in_a_row=len(self._failing),
+            error=error,
+            advice="what the handler depends on seems to be away; its events wait and keep their attempts",
+        )
+
+    def _close(self) -> None:
+        self._failing.clear()
+        if self._is_open:
+            self._is_open = False
+            self._pause = self._first_pause
+            self._log.warning("subscription.resumed")
+
+
+def _away(outcomes: Sequence[Settled]) -> set[str]:
+    """The events that failed because something was away."""
+    return {
+        delivery.message.event_id or str(id(delivery))
+        for delivery, outcome in outcomes
+        if not isinstance(outcome, Ack) and outcome.away
+    }
