@@ -107,17 +107,17 @@ class Watch:
         """Most of what a poll costs is that the process wakes up: where nothing comes, it is to be seldom."""
         try:
             version: int = probe.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._seen:
-                self._pause = min(self._pause * _SLOWER, self._longest_pause)
-            else:
-                self._pause = self._longest_pause / _FASTER
-                self._look(probe)
+            self._pause = min(self._pause * _SLOWER, self._longest_pause)
+            if version != self._seen:
+                if self._look(probe):
+                    self._pause = self._longest_pause / _FASTER
                 self._seen = version
         except sqlite3.OperationalError:
             pass  # locked for a moment by a process that recovers or removes the log; look again
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._poll, probe)
 
-    def _look(self, probe: sqlite3.Connection) -> None:
+    def _look(self, probe: sqlite3.Connection) -> bool:
+        """Whether there was something for a queue: what changes most often are the heartbeats of others."""
         queues = {bell.queue for bell in self._waiting if bell.queue is not None}
         ready = with_something_ready(probe, queues) if queues else []
         for bell in self._waiting:
@@ -125,6 +125,7 @@ class Watch:
                 bell.ring()
         if (due_at := next_due(probe)) is not None:
             self._on_due(due_at)
+        return bool(ready)
 
     def _stop_polling(self) -> None:
         if self._timer is not None:
