@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Final
 
 from eventbus.bus import Bus
 from eventbus.cli.options import Common
 from eventbus.cli.schemas import learn
 from eventbus.settings import Settings
 
+SOURCE: Final = "cli"
+"""Who says to have published what a command publishes."""
+
 
 def settings_for(common: Common, schemas: tuple[str, ...] | None = None) -> Settings:
     return Settings.from_environment(url=common.url, schemas=schemas)
+
+
+def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), declare: bool = True) -> Bus:
+    """The bus of a command that asks something and ends; its stderr has our words only, and no library's."""
+    ours = logging.StreamHandler(sys.stderr)
+    ours.addFilter(logging.Filter("eventbus"))
+    logging.basicConfig(handlers=[ours], level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    return make_bus(settings, SOURCE, schemas=schemas, declare=declare)
 
 
 def make_bus(

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 import click
 
+from eventbus.cli.connection import settings_for
 from eventbus.cli.exits import ExitCode, complain
 from eventbus.cli.options import Common, common_options
 from eventbus.cli.targets import use_working_directory
@@ -34,7 +35,8 @@ def demo(common: Common, orders: int | None, port: int | None, once: bool) -> in
     """
     use_working_directory()
     if _is_there():
-        arguments = ["--url", common.url] if common.url is not None else []
+        settings = settings_for(common)
+        arguments = ["--url", settings.url] if "url" in settings.model_fields_set else []
         arguments += ["--output", "json"] if common.output == "json" else []
         arguments += ["--orders", str(orders)] if orders is not None else []
         arguments += ["--port", str(port)] if port is not None else []

@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from eventbus.bus import Bus
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.draft import Draft
 from eventbus.cli.exits import ExitCode, complain
 from eventbus.cli.lines import LinePublisher, read_lines
@@ -26,9 +26,6 @@ from eventbus.errors import InvalidEvent, UnregisteredEvent
 from eventbus.options import PublishOptions
 from eventbus.publisher import Receipt
 from eventbus.strict_json import BadJson
-
-SOURCE: Final = "cli"
-"""Who says to have published it."""
 
 _PARAMETERS: Final = {
     "event_type": "TYPE",
@@ -89,7 +86,7 @@ def publish(  # noqa: PLR0913, PLR0917  one for each option
     settings = settings_for(common, schemas)
     modules = load_schemas(settings.schemas)
     # Not closed by --schemas: here a type without a class is doubtful, and no error.
-    bus = make_bus(settings.model_copy(update={"schemas": ()}), SOURCE, schemas=modules)
+    bus = command_bus(settings.model_copy(update={"schemas": ()}), schemas=modules)
     draft = Draft(event_type, version, key)
     options: PublishOptions = {} if delay is None else {"delay": delay}
     if lines:

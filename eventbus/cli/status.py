@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from eventbus.bus import Bus
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import UNKNOWN, console, note, print_json, show, table
@@ -49,7 +49,7 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     """
     use_working_directory()
     queues = [member.queue for service in load_services(targets) for member in service]
-    bus = make_bus(settings_for(common), "cli", declare=False)
+    bus = command_bus(settings_for(common), declare=False)
     look = _watch if watch else _look_once
     return asyncio.run(look(bus, queues, common.output))
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from eventbus.bus import Bus
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import UNKNOWN, inert, note, print_json, show
@@ -42,7 +42,7 @@ def tail(common: Common, patterns: tuple[str, ...], count: int | None) -> int:
     """
     wanted = tuple(check_pattern(pattern) for pattern in patterns) or (EVERYTHING,)
     settings = settings_for(common)
-    bus = make_bus(settings, "cli")
+    bus = command_bus(settings)
     codec = Codec(Limits(body=settings.max_body_bytes))
     asyncio.run(_follow(bus, codec, wanted, count, common.output))
     return ExitCode.DONE

@@ -9,7 +9,7 @@ import click
 
 from eventbus.bus import Bus
 from eventbus.bus import topology as topology_of
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options, schemas_option
 from eventbus.cli.output import note, print_json, show, table
@@ -72,7 +72,7 @@ def apply_topology(common: Common, targets: Targets) -> int:
     """
     use_working_directory()
     services = load_services(targets)
-    made, left = asyncio.run(_apply(make_bus(settings_for(common), "cli", declare=False), services))
+    made, left = asyncio.run(_apply(command_bus(settings_for(common), declare=False), services))
     if common.output == "json":
         print_json({"made": [drift.what for drift in made], "drift": _drifts_as_json(left)})
         return ExitCode.DONE
@@ -97,7 +97,7 @@ def diff_topology(common: Common, targets: Targets) -> int:
     """
     use_working_directory()
     services = load_services(targets)
-    drifts = asyncio.run(_diff(make_bus(settings_for(common), "cli", declare=False), services))
+    drifts = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
     if common.output == "json":
         print_json({"drift": _drifts_as_json(drifts)})
     elif drifts:

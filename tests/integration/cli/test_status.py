@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+from tests.integration.cli.conftest import Cli
+from tests.support.eventually import eventually_sync
+
+
+def subscriptions(cli: Cli, *targets: str) -> dict[str, dict[str, Any]]:
+    done = cli("status", *targets, "--output", "json")
+    assert done.code == 0, done
+    return {each["subscription"]: each for each in json.loads(done.out)["subscriptions"]}
+
+
+def test_every_subscription_of_the_broker_is_shown(everywhere: Cli):
+    everywhere("topology", "apply", "shop:both")
+    everywhere("publish", "order.created", '{"order_id": 1, "total": 1}')
+    everywhere("publish", "order.created", '{"order_id": 2, "total": 1}')
+
+    found = eventually_sync(
+        lambda: (found := subscriptions(everywhere))["payment.handle_payment"]["ready"] == 2 and found
+    )
+
+    assert sorted(found) == ["email.send_invoice", "payment.handle_payment"]
+    assert found["payment.handle_payment"]["consumers"] == 0
+    assert found["payment.handle_payment"]["dead"] == 0
+    assert found["email.send_invoice"]["ready"] == 0
+
+
+def test_services_can_be_named(everywhere: Cli):
+    everywhere("topology", "apply", "shop:both")
+
+    assert sorted(subscriptions(everywhere, "shop:email")) == ["email.send_invoice"]
+
+
+def test_people_get_a_table(cli: Cli):
+    cli("topology", "apply", "shop:payment")
+    cli("publish", "order.created", '{"order_id": 1, "total": 1}')
+
+    header, _, row = cli("status").out.splitlines()
+
+    assert header.split() == [
+        "subscription",
+        "ready",
+        "in",
+        "flight",
+        "delayed",
+        "dead",
+        "oldest",
+        "consumers",
+    ]
+    assert row.split()[:5] == ["payment.handle_payment", "1", "0", "0", "0"]
+
+
+def test_a_queue_that_is_not_there_is_told_and_the_others_are_shown(cli: Cli):
+    cli("topology", "apply", "shop:payment")
+
+    done = cli("status", "shop:both", "--output", "json")
+
+    assert done.code == 3
+    assert "email.send_invoice: there is no such queue" in done.err
+    assert [each["subscription"] for each in json.loads(done.out)["subscriptions"]] == [
+        "payment.handle_payment"
+    ]
+
+
+def test_a_new_broker_has_no_subscriptions(cli: Cli):
+    done = cli("status")
+
+    assert (done.code, done.out) == (0, "")
+    assert "there is no subscription at sqlite:///eventbus.db yet" in done.err
+
+
+def test_watching_goes_on_until_ctrl_c(cli: Cli):
+    cli("topology", "apply", "shop:payment")
+    watching = cli.start("status", "--watch", "--output", "json")
+    eventually_sync(lambda: len(watching.out.splitlines()) >= 2, within=20)
+
+    done = watching.told(signal.SIGINT)
+
+    assert done.code == 130
+    assert all(json.loads(line)["subscriptions"] for line in done.out.splitlines())
+    assert "Traceback" not in done.err
