@@ -1,4 +1,8 @@
-"""Looking at dead letters: they are handed over, read, and given back as they were."""
+"""Looking at dead letters: they are handed over, read, and given back as they were.
+
+Always all of them, however few are wanted: a quorum queue appends what it gets back to what it got back
+before, and hands that over first. Part of it, given back, would be behind the rest.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +33,14 @@ async def browse(
     lying = 0
     try:
         lying = await _count(wire, dead, within)
-        wanted = min(limit, lying, _MOST_AT_ONCE)
-        if wanted > 0:
-            await wire.consume(dead, prefetch=wanted, within=within)
+        if (wanted := min(limit, lying, _MOST_AT_ONCE)) > 0:
+            await wire.consume(dead, prefetch=_MOST_AT_ONCE, within=within)
             async for batch in look.batches(wanted):
                 yield batch
     finally:
         # Closed without an ack: all of them go back into the queue, in their order.
         await wire.close()
-        if look.arrived:
+        if look.began:
             await _back_in_queue(link, dead, lying, within)
 
 
@@ -45,7 +48,7 @@ class _Look:
     """What one channel is handed, to be read only."""
 
     def __init__(self, wire: Wire, names: Names) -> None:
-        self.arrived = 0
+        self.began = False
         self._wire = wire
         self._names = names
         self._unread: list[Arrival] = []
@@ -63,7 +66,7 @@ class _Look:
             except TimeoutError:
                 return
             self._news.clear()
-            unread, self._unread = self._unread, []
+            unread, self._unread = self._unread[: wanted - read], []
             read += len(unread)
             if unread:
                 yield [DeadLetterEntry.of(dead_message_of(self._names, arrival)) for arrival in unread]
@@ -71,7 +74,7 @@ class _Look:
                 raise self._wire.lost.result()
 
     def _take(self, arrival: Arrival) -> None:
-        self.arrived += 1
+        self.began = True
         self._unread.append(arrival)
         self._news.set()
 
