@@ -13,7 +13,7 @@ from schemas.order import OrderCreated
 from schemas.payment import PaymentDeclined
 from schemas.warehouse import StockRejected
 from services.email import mails
-from services.email.sender import MailRefused, Sender
+from services.email.sender import MailDeferred, MailRefused, Sender
 from services.email.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def open_sender() -> Sender:
 OurSender = Annotated[Sender, Depends(open_sender)]
 
 # A mail server may be away for an hour; an address that it does not know will not come to be.
-PATIENT = RetryPolicy(max_attempts=14, give_up_on=(MailRefused,))
+PATIENT = RetryPolicy(max_attempts=14, give_up_on=(MailRefused,), pause_on=(MailDeferred,))
 
 
 @subscribe(OrderCreated, retry=PATIENT)

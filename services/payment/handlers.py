@@ -8,7 +8,13 @@ from eventbus import Context, Depends, RetryLater, RetryPolicy, subscribe
 from schemas.order import OrderCreated
 from schemas.payment import PaymentCaptured, PaymentDeclined, PaymentVoided
 from schemas.warehouse import StockRejected
-from services.payment.gateway import ChargeDeclined, Gateway, GatewayRefused, delay_for
+from services.payment.gateway import (
+    ChargeDeclined,
+    Gateway,
+    GatewayRefused,
+    GatewayUnavailable,
+    delay_for,
+)
 from services.payment.payments import Payment, Payments, State
 from services.payment.settings import Settings
 
@@ -31,8 +37,10 @@ OurGateway = Annotated[Gateway, Depends(open_gateway)]
 OurPayments = Annotated[Payments, Depends(open_payments)]
 
 # A gateway may be away for an hour: 2, 4, 8 … 600 s, and 120 s where it answers 429. What it refuses it will
-# always refuse.
-PATIENT = RetryPolicy(max_attempts=14, give_up_on=(GatewayRefused,), delay_for=delay_for)
+# always refuse. While it is away the subscription pauses, and orders keep their attempts.
+PATIENT = RetryPolicy(
+    max_attempts=14, give_up_on=(GatewayRefused,), delay_for=delay_for, pause_on=(GatewayUnavailable,)
+)
 
 
 @subscribe(OrderCreated, retry=PATIENT)
