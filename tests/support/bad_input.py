@@ -32,7 +32,7 @@ ORDER: Final = OrderPlaced(order_id=1)
 
 @dataclass(frozen=True)
 class Refused:
-    """A call of `publish` that raises `InvalidEvent` and sends nothing; `culprit` is the field that the error names."""
+    """A `publish` that raises `InvalidEvent` and sends nothing; the error names the field `culprit`."""
 
     name: str
     culprit: str
