@@ -60,9 +60,9 @@ async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCod
     for trouble in look.troubles:
         complain(trouble)
     if output == "json":
-        print_json(_as_json(look.stats))
+        print_json(as_json(look.stats))
     elif look.stats:
-        show(_as_table(look.stats))
+        show(as_table(look.stats))
     elif not look.troubles:
         note(f"there is no subscription at {bus.transport.url} yet: eventbus run makes some")
     if not look.troubles:
@@ -114,17 +114,17 @@ async def _look(bus: Bus, queues: Sequence[str]) -> Look:
 async def _presenting(output: Format) -> AsyncGenerator[Present]:
     """How one look after the other is shown: in the same place on a terminal, below one another elsewhere."""
     if output == "json":
-        yield lambda stats: print_json(_as_json(stats))
+        yield lambda stats: print_json(as_json(stats))
     elif not sys.stdout.isatty():
-        yield lambda stats: show(_as_table(stats))
+        yield lambda stats: show(as_table(stats))
     else:
         from rich.live import Live
 
         with Live(console=console(), auto_refresh=False) as live:
-            yield lambda stats: live.update(_as_table(stats), refresh=True)
+            yield lambda stats: live.update(as_table(stats), refresh=True)
 
 
-def _as_json(stats: Sequence[QueueStats]) -> dict[str, object]:
+def as_json(stats: Sequence[QueueStats]) -> dict[str, object]:
     """`oldest_age` in seconds; null where the transport cannot know, and where nothing is ready."""
     return {
         "subscriptions": [
@@ -142,7 +142,7 @@ def _as_json(stats: Sequence[QueueStats]) -> dict[str, object]:
     }
 
 
-def _as_table(stats: Sequence[QueueStats]) -> Table:
+def as_table(stats: Sequence[QueueStats]) -> Table:
     return table(COLUMNS, [_row(each) for each in stats], numbers=COLUMNS[1:])
 
 
