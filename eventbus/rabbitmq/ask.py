@@ -38,6 +38,7 @@ async def ask(question: Coroutine[Any, Any, Answer], *, within: float) -> Answer
     finally:
         if not asking.done():
             asking.cancel()
+            asking.add_done_callback(_forget)
     if not asking.done():
         raise Lost(f"no answer within {within:g} s")
     if asking.cancelled():
@@ -45,6 +46,12 @@ async def ask(question: Coroutine[Any, Any, Answer], *, within: float) -> Answer
     if (error := asking.exception()) is not None:
         raise meaning(error) from error
     return asking.result()
+
+
+def _forget(asked: asyncio.Future[Any]) -> None:
+    """Nobody waits for how it ends; without a look at its error asyncio would log one."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def meaning(error: BaseException | None) -> Exception:

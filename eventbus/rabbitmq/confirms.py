@@ -92,12 +92,10 @@ class ConfirmLane:
     async def _send_some(self, parcels: Sequence[Parcel], begin: int, call: Call) -> int:
         """Send as many as fit the window and one piece; the position of the first that is left."""
         await self._make_room(parcels, begin)
-        end, size = begin, 0
-        while end < len(parcels) and (end == begin or self._fits(end - begin, size + parcels[end].size)):
+        end, size = begin + 1, parcels[begin].size
+        while end < len(parcels) and size < _PIECE and self._fits(end + 1 - begin, size + parcels[end].size):
             size += parcels[end].size
             end += 1
-            if size >= _PIECE:
-                break
         number, max_body = self._wire.number, self._wire.max_body
         payload = b"".join([publish_frames(number, parcel, max_body) for parcel in parcels[begin:end]])
         await self._wire.write(payload, within=self._options.answer_timeout)
@@ -113,18 +111,14 @@ class ConfirmLane:
     async def _make_room(self, parcels: Sequence[Parcel], begin: int) -> None:
         """Wait until half the window is free, or what is left to send fits: small pieces would cost more."""
         wanted = min(len(parcels) - begin, max(1, self._options.confirm_window // 2))
-        while self._wire.is_open and not self._fits(wanted - 1, parcels[begin].size):
+        while self._waited_for and self._wire.is_open and not self._fits(wanted, parcels[begin].size):
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    def _fits(self, more: int, size: int) -> bool:
-        """Whether `more` + 1 messages of `size` bytes together fit the window. A lone message always does."""
-        if not self._waited_for:
-            return more < self._options.confirm_window and (
-                not more or size <= self._options.confirm_window_bytes
-            )
+    def _fits(self, count: int, size: int) -> bool:
+        """Whether so many messages, of so many bytes together, fit the window beside those in flight."""
         return (
-            self._waited_for + more < self._options.confirm_window
+            self._waited_for + count <= self._options.confirm_window
             and self._bytes + size <= self._options.confirm_window_bytes
         )
 
@@ -135,8 +129,7 @@ class ConfirmLane:
                 self._answer(flight, taken=confirm.taken)
         if confirm.multiple:
             self._oldest_tag = confirm.tag + 1
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._look_again()
 
     def _answer(self, flight: _InFlight, *, taken: bool) -> None:
         if flight.call.is_waited_for:
@@ -166,6 +159,7 @@ class ConfirmLane:
         left = [flight for flight in self._in_flight.values() if flight.call is call]
         self._waited_for -= len(left)
         self._bytes -= sum(flight.parcel.size for flight in left)
+        self._look_again()
         if len(self._in_flight) - self._waited_for > _MOST_UNANSWERED:
             self._wire.end(Lost(f"{_MOST_UNANSWERED} messages were never confirmed"))
 
@@ -173,6 +167,10 @@ class ConfirmLane:
         flights, self._in_flight = self._in_flight, {}
         for flight in flights.values():
             flight.call.finish()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Whoever waits for room may find it now."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 

@@ -63,6 +63,8 @@ class Intake:
             self._settled.remove(self._floor)
 
     def _take(self, arrival: Arrival) -> None:
+        if not self.wire.is_open:
+            return  # cancelled by the broker, which hands it over again
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -18,6 +18,9 @@ from eventbus.rabbitmq.address import Address
 from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.wire import Wire
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _CLOSE_TIMEOUT: Final = 5.0
 
@@ -63,7 +66,6 @@ class Link:
         """What `_held` is to the driver, while it is up."""
         self._changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
-        self._log = get_logger("eventbus.rabbitmq").bind(broker=str(address), link=purpose)
 
     @property
     def problem(self) -> str | None:
@@ -174,11 +176,16 @@ class Link:
         try:
             await ask(held.close(), within=_CLOSE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  it is going away, one way or the other
-            self._log.debug("broker.close_failed", error=describe(error))
+            self._log().debug("broker.close_failed", error=describe(error))
 
     def _change(self, state: LinkState, problem: str = "") -> None:
         if (state, problem) != (self.state, self._problem) and self.state is not LinkState.CLOSED:
-            report = self._log.info if state in (LinkState.CONNECTED, LinkState.CLOSED) else self._log.warning
+            log = self._log()
+            report = log.info if state in (LinkState.CONNECTED, LinkState.CLOSED) else log.warning
             report(f"broker.{state.value}", **({"problem": problem} if problem else {}))
             self.state, self._problem = state, problem
         self._changed.set()
+
+    def _log(self) -> FilteringBoundLogger:
+        """Looked up each time: a program may configure its logging after it has made its bus."""
+        return get_logger("eventbus.rabbitmq").bind(broker=self.url, link=self._purpose)
