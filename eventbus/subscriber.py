@@ -44,8 +44,6 @@ class Subscriber:
             except Exception as error:  # noqa: BLE001 -- one subscription's trouble never stops the others
                 self._log.exception("subscription.failed", error=describe(error))
                 await self._pause()
-            finally:
-                self.ready.clear()
 
     async def stop(self) -> None:
         """Take no more deliveries; what waits unhandled goes back to the queue."""
@@ -68,6 +66,7 @@ class Subscriber:
             if self._stopping.is_set():
                 return
             self.ready.set()
+            stack.callback(self.ready.clear)
             async with asyncio.TaskGroup() as group:
                 for _ in range(subscription.concurrency):
                     group.create_task(self._work(intake, settling))

@@ -1,0 +1,105 @@
+"""How deliveries are given out to the handlers of one subscription."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from eventbus import Event
+from eventbus.subscriber import Intake
+from eventbus.transport import Delivery
+from tests.support.handling import delivered
+
+
+class OrderCreated(Event, type="order.created"):
+    pass
+
+
+def deliveries(count: int) -> list[Delivery]:
+    return [delivered(OrderCreated()) for _ in range(count)]
+
+
+async def take(intake: Intake) -> list[Delivery]:
+    return await asyncio.wait_for(intake.take(), 5)
+
+
+async def test_without_a_batch_deliveries_are_given_out_one_by_one_and_in_order():
+    intake, given = Intake(), deliveries(3)
+    intake.put(given[:2])
+    intake.put(given[2:])
+    assert [await take(intake) for _ in range(3)] == [[each] for each in given]
+
+
+async def test_a_full_batch_is_given_out_at_once():
+    intake, given = Intake(size=2, within=60), deliveries(4)
+    intake.put(given)
+    assert [await take(intake), await take(intake)] == [given[:2], given[2:]]
+
+
+async def test_a_batch_is_given_out_when_its_time_is_over():
+    intake, given = Intake(size=100, within=0.05), deliveries(3)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    intake.put(given)
+    assert await take(intake) == given
+    assert loop.time() - began >= 0.05
+
+
+async def test_the_time_of_a_batch_begins_with_its_first_delivery():
+    intake, given = Intake(size=100, within=0.05), deliveries(1)
+    taking = asyncio.create_task(intake.take())
+    await asyncio.sleep(0.1)
+    assert not taking.done()
+    intake.put(given)
+    assert await asyncio.wait_for(taking, 5) == given
+
+
+async def test_what_comes_while_a_batch_fills_joins_it():
+    intake, given = Intake(size=3, within=60), deliveries(3)
+    taking = asyncio.create_task(intake.take())
+    for each in given:
+        intake.put([each])
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(taking, 5) == given
+
+
+async def test_a_batch_of_no_time_takes_what_is_there():
+    intake, given = Intake(size=100, within=0), deliveries(3)
+    intake.put(given)
+    assert await take(intake) == given
+
+
+async def test_two_workers_fill_one_batch_after_the_other_so_that_they_get_full():
+    intake, given = Intake(size=2, within=60), deliveries(4)
+    taking = [asyncio.create_task(intake.take()) for _ in range(2)]
+    for each in given:
+        intake.put([each])
+        await asyncio.sleep(0)
+    assert [await asyncio.wait_for(task, 5) for task in taking] == [given[:2], given[2:]]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_closing_wakes_every_worker_and_gives_nothing_out_any_more(size: int):
+    intake = Intake(size=size, within=60)
+    taking = [asyncio.create_task(intake.take()) for _ in range(5)]
+    await asyncio.sleep(0)
+    intake.close()
+    assert [await asyncio.wait_for(task, 5) for task in taking] == [[]] * 5
+    intake.put(deliveries(3))
+    assert await take(intake) == []
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_what_waits_when_it_is_closed_is_dropped(size: int):
+    intake = Intake(size=size, within=60)
+    intake.put(deliveries(2))
+    if size > 1:
+        filling = asyncio.create_task(intake.take())
+        await asyncio.sleep(0)
+        intake.close()
+        assert await asyncio.wait_for(filling, 5) == []
+    else:
+        intake.close()
+    assert await take(intake) == []
+    assert await take(intake) == []
