@@ -25,7 +25,7 @@ UNKNOWN: Final = "\N{EN DASH}"
 """Shown where a transport cannot know."""
 
 _UNBOUNDED: Final = 10_000
-"""Columns where stdout is no terminal: a line that is read by a program is not to be cut."""
+"""Columns where stdout is no terminal: what a program reads is not to be folded."""
 
 
 def print_json(value: object) -> None:
@@ -43,9 +43,15 @@ def note(message: str) -> None:
     click.echo(inert(message), err=True)
 
 
-def show(drawn: Table | Tree | Text) -> None:
-    """On stdout; a line that is wider than the terminal is cut."""
-    console().print(drawn, no_wrap=True, overflow="ellipsis")
+def show(drawn: Table | Tree) -> None:
+    """On stdout; what is wider than the terminal is folded within its cell or branch."""
+    console().print(drawn)
+    sys.stdout.flush()
+
+
+def show_line(line: Text) -> None:
+    """One coloured line of data on stdout, left to the terminal to fold."""
+    console().print(line, soft_wrap=True)
     sys.stdout.flush()
 
 

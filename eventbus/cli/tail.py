@@ -13,7 +13,7 @@ from eventbus.bus import Bus
 from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, Format, common_options
-from eventbus.cli.output import UNKNOWN, inert, note, print_json, show
+from eventbus.cli.output import UNKNOWN, inert, note, print_json, show_line
 from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
 from eventbus.errors import Unreadable, describe
@@ -21,7 +21,7 @@ from eventbus.topic import check_pattern, matches
 from eventbus.transport import LogEntry, Message, Topology, Transport
 
 EVERYTHING: Final = "#"
-_LONGEST_DATA: Final = 400
+_LONGEST_DATA: Final = 160
 """Characters of an event's data that are shown to people."""
 
 
@@ -102,7 +102,7 @@ def _print_line(envelope: Envelope[dict[str, Any]]) -> None:
 
     at = envelope.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     data = json.dumps(envelope.data, ensure_ascii=False, separators=(",", ":"))
-    show(
+    show_line(
         Text.assemble(
             (at, "dim"),
             "  ",
