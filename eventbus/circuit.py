@@ -49,11 +49,11 @@ class Circuit:
         """Handle, and again while the circuit is open. Empty when stopped before there was an outcome."""
         held_until = asyncio.get_running_loop().time() + LONGEST_HOLD
         while True:
-            async with self._turn():
+            async with self._turn() as is_probe:
                 if self._stopped.is_set() and self._is_open:
                     return []
                 outcomes = await handle()
-                self._learn(outcomes)
+                self._learn(outcomes, is_probe=is_probe)
             if not (self._is_open and _away(outcomes)):
                 return outcomes
             if asyncio.get_running_loop().time() > held_until:
@@ -64,17 +64,17 @@ class Circuit:
         self._stopped.set()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """At once while closed; else one after another, each after a pause, until one has succeeded."""
+    async def _turn(self) -> AsyncGenerator[bool]:
+        """At once while closed; else one by one, each a probe after a pause, until one has succeeded."""
         if not self._is_open:
-            yield
+            yield False
             return
         async with self._probing:
             if self._is_open:
                 await self._wait(self._pause)
-                yield
+                yield True
                 return
-        yield
+        yield False
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -83,14 +83,14 @@ class Circuit:
         except TimeoutError:
             return
 
-    def _learn(self, outcomes: Sequence[Settled]) -> None:
+    def _learn(self, outcomes: Sequence[Settled], *, is_probe: bool) -> None:
         if any(isinstance(outcome, Ack) for _, outcome in outcomes):
             self._close()
         elif self._threshold and (away := _away(outcomes)):
             self._failing |= away
-            if self._is_open:
+            if is_probe:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            elif len(self._failing) >= self._threshold:
+            elif not self._is_open and len(self._failing) >= self._threshold:
                 self._open(outcomes)
 
     def _open(self, outcomes: Sequence[Settled]) -> None:

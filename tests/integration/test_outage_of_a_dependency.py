@@ -42,7 +42,7 @@ async def test_an_outage_of_what_a_handler_depends_on_uses_up_no_attempts(url: s
     async with Bus(url, source="test", settings=settings) as bus, bus.running(service):
         await bus.publish_many([Ordered(order_id=number) for number in range(40)])
         # Until far more time has passed than two attempts take; the pauses between the probes grow.
-        await eventually(lambda: calls_while_away >= 8, within=20)
+        await eventually(lambda: calls_while_away >= 6, within=20)
         is_away = False
         await eventually(lambda: len(set(charged)) == 40, within=30)
 
