@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
@@ -20,12 +21,16 @@ from eventbus.subscriber import Subscriber
 from eventbus.threads import HandlerThreads
 from eventbus.transport import Transport
 
+AFTER_GRACE: Final = 5.0
+"""Seconds that cancelled handlers get to end, and then the clean-ups of the services' dependencies."""
+
 
 class Worker:
     """`start` returns when every subscription is consuming; `stop` when all that had begun has ended.
 
     `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
-    to finish after `stop`; then they are cancelled, and their deliveries go back to their queues.
+    to finish after `stop`; then they are cancelled, and their deliveries go back to their queues. `stop`
+    takes `grace` and twice `AFTER_GRACE` at most.
     `pause_after`: see `Settings.pause_after`.
     """
 
@@ -49,7 +54,7 @@ class Worker:
         self._grace = grace
         self._pause_after = pause_after
         self._middleware = middleware
-        self._lifetimes: list[Lifetime] = []
+        self._lifetimes: list[tuple[str, Lifetime]] = []
         self._threads: list[HandlerThreads] = []
         self._subscribers: list[Subscriber] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,15 +86,14 @@ class Worker:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=self._grace)
             await self._cut_off(late)
-        for lifetime in reversed(self._lifetimes):
-            await self._clean_up(lifetime)
+        await self._clean_up()
         for threads in self._threads:
             threads.stop()
         self._log.info("worker.stopped")
 
     def _assemble(self, service: Service) -> list[Subscriber]:
         lifetime = SharedLifetime()
-        self._lifetimes.append(lifetime)
+        self._lifetimes.append((service.name, lifetime))
         events = service.events()
         events.learn(self._known)
         return [
@@ -118,11 +122,25 @@ class Worker:
             self._log.warning("subscription.cut_off", subscription=task.get_name(), grace=self._grace)
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=self._grace)
+            await asyncio.wait(late, timeout=AFTER_GRACE)
 
-    async def _clean_up(self, lifetime: Lifetime) -> None:
-        try:
-            async with asyncio.timeout(self._grace):
-                await lifetime.close()
-        except Exception as error:  # noqa: BLE001 -- one service's clean-up must not keep others from theirs
-            self._log.exception("dependency.cleanup_failed", error=describe(error))
+    async def _clean_up(self) -> None:
+        """Each service's on its own: the trouble of one must not keep others from theirs."""
+        closing = [
+            asyncio.create_task(lifetime.close(), name=service) for service, lifetime in self._lifetimes
+        ]
+        if not closing:
+            return
+        _, late = await asyncio.wait(closing, timeout=AFTER_GRACE)
+        for task in closing:
+            error = f"not within {AFTER_GRACE:g} s" if task in late else _failure(task)
+            if error is not None:
+                self._log.error("dependency.cleanup_failed", service=task.get_name(), error=error)
+            task.cancel()
+
+
+def _failure(task: asyncio.Task[None]) -> str | None:
+    if task.cancelled():
+        return "cancelled"
+    error = task.exception()
+    return None if error is None else describe(error)
