@@ -22,7 +22,7 @@ class Lost(Exception):
 
 
 class Refused(Exception):
-    """The broker answered, and said no, which closes the channel: `code` as in AMQP, such as 404 or 406."""
+    """The broker answered, and said no, which ends the channel or connection. `code`: AMQP's, such as 404."""
 
     def __init__(self, code: int, problem: str) -> None:
         self.code = code
@@ -60,12 +60,16 @@ def meaning(error: BaseException | None) -> Exception:
         return Refused(code, _said(error))
     if isinstance(error, (AMQPError, OSError, RuntimeError, asyncio.CancelledError, EOFError)):
         return Lost(_said(error) or type(error).__name__)
-    if isinstance(error, Exception):
+    if isinstance(error, Exception) and type(error) is not Exception:
         return error
-    return Lost("closed" if error is None else describe(error))
+    # The driver ends with a bare Exception what it closes for no reason of its own.
+    return Lost("closed" if error is None or type(error) is Exception else describe(error))
 
 
 _REFUSALS = {
+    "AuthenticationError": 403,
+    "ProbableAuthenticationError": 403,
+    "ConnectionNotAllowed": 530,
     "ChannelAccessRefused": 403,
     "ChannelNotFoundEntity": 404,
     "ChannelLockedResource": 405,

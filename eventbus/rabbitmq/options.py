@@ -23,7 +23,10 @@ class RabbitMQOptions:
     """What the broker shows; each connection adds what it is for."""
     first_pause: float = 0.1
     """Before the first attempt to connect, or to consume, again; doubled each time, and jittered."""
-    longest_pause: float = 15.0
+    longest_pause: float = 1.0
+    """So a broker that is back is found within it; a try that nobody answers costs it nothing."""
+    refused_pause: float = 15.0
+    """The longest after the broker has said no to a connection: a wrong password, no such virtual host."""
     confirm_window: int = 300
     """How many messages may be on their way to one exchange's queues without a confirm."""
     confirm_window_bytes: int = 16 * 1024 * 1024

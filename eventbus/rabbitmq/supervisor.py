@@ -118,10 +118,14 @@ class Link:
 
     async def _supervise(self) -> None:
         pauses = Pauses(self._options.first_pause, self._options.longest_pause)
+        refusals = Pauses(self._options.longest_pause, self._options.refused_pause)
         while True:
             if self._connection is None:
-                await self._try_to_connect(pauses.next())
+                refused = await self._try_to_connect()
+                if self._connection is None:
+                    await asyncio.sleep((refusals if refused else pauses).next())
                 continue
+            refusals.reset()
             began = asyncio.get_running_loop().time()
             loss = await self._end_of(self._connection)
             self._connection = None
@@ -132,14 +136,15 @@ class Link:
                 pauses.reset()
             await asyncio.sleep(pauses.next())
 
-    async def _try_to_connect(self, pause: float) -> None:
-        """A failure is followed by the pause."""
+    async def _try_to_connect(self) -> bool:
+        """Whether the broker has refused us, which goes on until somebody changes something."""
         try:
             self._take_up(await self._connect())
         except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
             known = isinstance(error, (Lost, Refused))
             self._change(LinkState.UNREACHABLE, str(error) if known else describe(error))
-            await asyncio.sleep(pause)
+            return isinstance(error, Refused)
+        return False
 
     async def _connect(self) -> AbstractConnection:
         within = self._options.connect_timeout
