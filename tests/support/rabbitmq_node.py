@@ -77,6 +77,11 @@ class RabbitNode:
             self._epmd.wait(timeout=30)
         shutil.rmtree(self._home, ignore_errors=True)
 
+    @property
+    def is_running(self) -> bool:
+        """Paused counts as running."""
+        return self._server is not None
+
     def pause(self) -> None:
         """A silent peer: connections stay open, and nothing answers."""
         os.killpg(self._running.pid, signal.SIGSTOP)

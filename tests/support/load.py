@@ -1,0 +1,106 @@
+"""Events in, effects out, and books of both: what every fault is injected into."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from eventbus import Bus, Context, RetryPolicy, Service, subscribe
+from eventbus.errors import SendFailed
+from eventbus.ids import new_event_id
+from eventbus.settings import Settings
+from tests.support.eventually import eventually
+from tests.support.ledger import Ledger
+
+TYPE: Final = "order.created"
+SEEN: Final = "audit.seen"
+"""The subscription that writes every event into the ledger."""
+QUICK_RETRY: Final = RetryPolicy(max_attempts=5, first=1.0, maximum=2.0, jitter=False)
+
+_PAUSE_AFTER_FAILURE: Final = 0.1
+
+Effect = Callable[[Context], Awaitable[None]]
+
+
+async def nothing(_: Context) -> None:
+    """No effect but the line in the ledger."""
+
+
+def bus_to(url: str, *, management_url: str | None = None, **settings: Any) -> Bus:
+    """A bus to open; `settings` as in `Settings`."""
+    return Bus(source="shop", settings=Settings(url=url, management_url=management_url, **settings), url=url)
+
+
+def auditing(ledger: Ledger, effect: Effect = nothing, **options: Any) -> Service:
+    """A service whose only handler runs `effect` and then enters the event as handled."""
+
+    @subscribe(TYPE, **{"retry": QUICK_RETRY, **options})
+    async def seen(event: dict[str, Any], context: Context) -> None:
+        await effect(context)
+        ledger.handled[SEEN][context.envelope.event_id] += 1
+
+    return Service("audit", [seen])
+
+
+class Publishing:
+    """Publishes one event after another, each again under its event_id until it is confirmed."""
+
+    def __init__(self, bus: Bus, ledger: Ledger, *, timeout: float = 3.0, pause: float = 0.002) -> None:
+        self.slowest = 0.0
+        """Seconds that the longest call took."""
+        self.failures: list[SendFailed] = []
+        self._bus = bus
+        self._ledger = ledger
+        self._timeout = timeout
+        self._pause = pause
+        self._stopping = False
+
+    @asynccontextmanager
+    async def going_on(self, side_by_side: int = 4) -> AsyncIterator[Publishing]:
+        """In the background of the block; what is not confirmed at its end is tried until it is."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(side_by_side):
+                group.create_task(self._run())
+            try:
+                yield self
+            finally:
+                self._stopping = True
+
+    async def confirmed(self, more: int, *, within: float = 10.0) -> None:
+        """Return when so many more are confirmed than now."""
+        goal = len(self._ledger.confirmed) + more
+        await eventually(lambda: len(self._ledger.confirmed) >= goal, within=within)
+
+    async def publish(self, event_id: str) -> bool:
+        """One try; whether it was confirmed."""
+        began = time.monotonic()
+        self._ledger.published[event_id] += 1
+        try:
+            await self._bus.publish(TYPE, {"order_id": 1}, event_id=event_id, timeout=self._timeout)
+        except SendFailed as failure:
+            self.failures.append(failure)
+            return False
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - began)
+        self._ledger.confirmed.add(event_id)
+        return True
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            event_id = new_event_id()
+            await self._until_confirmed(event_id)
+            await asyncio.sleep(self._pause)
+
+    async def _until_confirmed(self, event_id: str) -> None:
+        while True:
+            if await self.publish(event_id):
+                return
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+
+
+async def all_handled(ledger: Ledger, *, within: float = 20.0) -> None:
+    """Return when nothing that was confirmed is missing."""
+    await eventually(lambda: not ledger.lost(SEEN), within=within)
