@@ -69,7 +69,7 @@ class Subscriber:
             stack.callback(self.ready.clear)
             async with asyncio.TaskGroup() as group:
                 for _ in range(subscription.concurrency):
-                    group.create_task(self._work(intake, settling))
+                    group.create_task(self._work(intake, settling), name=self.member.queue)
                 async for deliveries in consumption:
                     intake.put(deliveries)
                 intake.close()
