@@ -1,0 +1,197 @@
+"""Takes dead letters in hand: those selected are acted on and acked, the others go back in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from eventbus.clock import Clock
+from eventbus.dead_letters.identity import digest_of, id_of
+from eventbus.dead_letters.selection import Selection
+from eventbus.errors import EventBusError, SendFailed
+from eventbus.outcome import Ack
+from eventbus.transport import Consumption, DeadLetterEntry, Delivery, Transport
+
+EVERYTHING_AT_ONCE: Final = 65_535
+"""The largest prefetch there is. With less, what is given back on a quorum queue would come after what was
+never handed out; with all of them in hand the order stays, even where this process is killed."""
+QUIET: Final = 2.0
+"""Seconds without another one, after which somebody else holds what is missing."""
+_HOLD: Final = timedelta(minutes=10)
+"""So long at a time; the broker takes away what is held for half an hour."""
+_BATCH: Final = 100
+_MOMENT: Final = 0.02
+
+Act = Callable[[Sequence[DeadLetterEntry]], Awaitable[Sequence[EventBusError | None]]]
+"""For each None when it is done and the dead letter may go, else why it stays."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """How far it has come, and at the end what became of it."""
+
+    done: int = 0
+    seen: int = 0
+    """Of the dead letters that were there when it began."""
+    missing: int = 0
+    """So many of these were never handed over: another consumer holds them, or there are more than 65 535."""
+    failures: list[tuple[str, EventBusError]] = field(default_factory=list[tuple[str, EventBusError]])
+    """Those that stay, by their id, and why."""
+    stopped: EventBusError | None = None
+    """What ended it before its end; what is left was not touched."""
+    ids: set[str] = field(default_factory=set[str])
+    """Of those selected."""
+
+    @property
+    def tried(self) -> int:
+        return self.done + len(self.failures)
+
+
+Progress = Callable[[Moved], None]
+
+
+def silent(_: Moved) -> None:
+    """Tell nobody."""
+
+
+class Pace:
+    """At most `rate` a second, `batch` together; None: as fast as it goes."""
+
+    def __init__(self, rate: float | None, clock: Clock, *, batch: int = _BATCH) -> None:
+        if rate is not None and not rate > 0:
+            raise ValueError(f"rate={rate!r}: dead letters a second, above 0")
+        self._rate = rate
+        self._clock = clock
+        self._next: datetime | None = None
+        self.batch = batch if rate is None else max(1, min(batch, int(rate / 5)))
+        """So many go together."""
+
+    async def wait(self, count: int) -> None:
+        """Return when the next `count` may go."""
+        if self._rate is None:
+            return
+        now = self._clock.now()
+        if self._next is not None and self._next > now:
+            await self._clock.sleep((self._next - now).total_seconds())
+            now = self._next
+        self._next = now + timedelta(seconds=count / self._rate)
+
+
+class Move:
+    """One run over the dead letters of one subscription.
+
+    Bounded by what lies there when it begins: an event that fails again meanwhile is not taken again.
+    """
+
+    def __init__(
+        self, transport: Transport, queue: str, act: Act, *, pace: Pace, clock: Clock, progress: Progress
+    ) -> None:
+        self._transport = transport
+        self._queue = queue
+        self._act = act
+        self._pace = pace
+        self._clock = clock
+        self._progress = progress
+        self._moved = Moved()
+        self._gone: set[bytes] = set()
+        """Done in this run: one that comes again had its ack lost with its connection."""
+        self._staying: set[bytes] = set()
+        """Tried in this run, in vain."""
+
+    async def run(self, selection: Selection, limit: int | None) -> Moved:
+        """Raises `TopologyError` for an unknown subscription, `BrokerUnreachable` without a broker."""
+        moved = self._moved
+        lying = await self._lying()
+        while not await self._pass(selection, limit, lying):
+            await self._back_in_queue(lying - moved.done)
+        await self._back_in_queue(lying - moved.done - moved.missing)
+        return moved
+
+    async def _pass(self, selection: Selection, limit: int | None, lying: int) -> bool:
+        """From the oldest that is left. Whether it was the last; else they were held for long enough."""
+        moved = self._moved
+        before, ends = moved.done, self._clock.now() + _HOLD
+        met: set[bytes] = set()
+        again = 0
+        async with self._transport.consume(f"{self._queue}.dead", prefetch=EVERYTHING_AT_ONCE) as consumption:
+            batches = aiter(consumption)
+            while before + len(met) < lying and not self._is_over(limit):
+                if (batch := await _next(batches)) is None:
+                    moved.missing = max(0, lying - before - len(met) - again)
+                    return True
+                fresh = {digest_of(delivery.message): delivery for delivery in batch}
+                again += len(batch) - len(fresh.keys() - met)
+                met |= fresh.keys()
+                for some in self._chosen(batch, selection, limit):
+                    await self._carry_out(consumption, some)
+                    if self._is_over(limit):
+                        return True
+                    if self._clock.now() >= ends:
+                        return False
+                moved.seen = max(moved.seen, before + len(met))
+                self._progress(moved)
+        return True
+
+    def _is_over(self, limit: int | None) -> bool:
+        return self._moved.stopped is not None or (limit is not None and self._moved.tried >= limit)
+
+    def _chosen(
+        self, batch: Sequence[Delivery], selection: Selection, limit: int | None
+    ) -> Iterator[Sequence[Delivery]]:
+        """Those to act on, as many at a time as may go together."""
+        chosen = [
+            delivery
+            for delivery in batch
+            if DeadLetterEntry.of(delivery.message) in selection
+            and digest_of(delivery.message) not in self._staying
+        ]
+        if limit is not None:
+            chosen = chosen[: limit - self._moved.tried]
+        for begin in range(0, len(chosen), self._pace.batch):
+            yield chosen[begin : begin + self._pace.batch]
+
+    async def _carry_out(self, consumption: Consumption, deliveries: Sequence[Delivery]) -> None:
+        moved = self._moved
+        fresh = [each for each in deliveries if digest_of(each.message) not in self._gone]
+        await self._pace.wait(len(fresh))
+        moved.ids.update(id_of(delivery.message) for delivery in fresh)
+        errors = await self._act([DeadLetterEntry.of(delivery.message) for delivery in fresh])
+        acks = [each for each in deliveries if digest_of(each.message) in self._gone]
+        for delivery, error in zip(fresh, errors, strict=True):
+            if error is None:
+                acks.append(delivery)
+                self._gone.add(digest_of(delivery.message))
+                moved.done += 1
+                continue
+            self._staying.add(digest_of(delivery.message))
+            moved.failures.append((id_of(delivery.message), error))
+            if isinstance(error, SendFailed):
+                moved.stopped = error
+        await consumption.settle([(delivery, Ack()) for delivery in acks])
+        moved.seen = max(moved.seen, moved.done)
+        self._progress(moved)
+
+    async def _lying(self) -> int:
+        (stats,) = await self._transport.stats([self._queue])
+        return stats.dead
+
+    async def _back_in_queue(self, count: int) -> None:
+        """What was given back is there a moment later; whoever looks next shall find it."""
+        try:
+            async with asyncio.timeout(QUIET):
+                while await self._lying() < count:  # noqa: ASYNC110  no transport sends word of it
+                    await asyncio.sleep(_MOMENT)
+        except (TimeoutError, EventBusError):
+            return  # somebody else has taken some, or nobody can look now
+
+
+async def _next(batches: AsyncIterator[Sequence[Delivery]]) -> Sequence[Delivery] | None:
+    """None when nothing comes any more."""
+    try:
+        async with asyncio.timeout(QUIET):
+            return await anext(batches, None)
+    except TimeoutError:
+        return None
