@@ -56,6 +56,17 @@ class Publisher:
         self._clock = clock
         self._timeout = timeout
 
+    def speaking_for(self, source: str) -> Publisher:
+        """One that differs in the source of its events only."""
+        return Publisher(
+            self._transport,
+            source=source,
+            codec=self._codec,
+            registry=self._registry,
+            clock=self._clock,
+            timeout=self._timeout,
+        )
+
     async def publish(
         self,
         event: Event | Envelope[Any] | str,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from eventbus.envelope import Envelope
 from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
@@ -63,11 +64,12 @@ class Registry:
         return next(reversed(versions.values())) if versions else None
 
     def validate(self, event_type: str, data: Mapping[str, Any], version: str | None = None) -> Event | None:
-        """`data` as an event, of the newest version unless told; None where the type is unknown and may be.
+        """`data` as an event; None where the type is unknown and may be.
 
-        Raises `UnregisteredEvent` or `InvalidEvent`, naming the field that does not fit.
+        Of the newest version unless told; of an older one where the data lacks what is new, and has just the
+        members of that one. Raises `UnregisteredEvent` or `InvalidEvent`, naming the field that does not fit.
         """
-        event = self._to_publish(event_type, version)
+        event = self._to_publish(event_type, version, data)
         if event is None:
             return None
         try:
@@ -79,7 +81,9 @@ class Registry:
     def _put(self, event_type: str, versions: Mapping[tuple[int, int], type[Event]]) -> None:
         self._versions[event_type] = dict(sorted(versions.items()))
 
-    def _to_publish(self, event_type: str, version: str | None) -> type[Event] | None:
+    def _to_publish(
+        self, event_type: str, version: str | None, data: Mapping[str, Any]
+    ) -> type[Event] | None:
         versions = self._versions.get(event_type)
         if versions is None:
             if not self.closed:
@@ -90,7 +94,7 @@ class Registry:
             )
             raise UnregisteredEvent("event_type", f"{event_type!r} has no class{hint}")
         if version is None:
-            return self.newest(event_type)
+            return _meant(list(versions.values()), data)
         if (event := versions.get(parse_version(version))) is None:
             known = ", ".join(e.__event_version__ for e in versions.values())
             raise UnregisteredEvent(
@@ -113,6 +117,23 @@ class Registry:
             )
         major = parse_version(envelope.version)[0]
         return envelope.with_(data=_read(target, major, envelope))
+
+
+def _meant(versions: Sequence[type[Event]], data: Mapping[str, Any]) -> type[Event]:
+    """The newest of these versions, or the older one that a publisher of long ago still sends."""
+    if _required(versions[-1]) <= data.keys():
+        return versions[-1]
+    fitting = [event for event in versions if _required(event) <= data.keys() <= _fields(event).keys()]
+    return fitting[-1] if fitting else versions[-1]
+
+
+def _fields(event: type[Event]) -> dict[str, FieldInfo]:
+    """By the names that they have in JSON."""
+    return {field.alias or name: field for name, field in event.model_fields.items()}
+
+
+def _required(event: type[Event]) -> set[str]:
+    return {name for name, field in _fields(event).items() if field.is_required()}
 
 
 def _read(target: type[Event], major: int, envelope: Envelope[dict[str, Any]]) -> Event:

@@ -113,7 +113,7 @@ class Worker:
             member,
             Handler(member, events, lifetime, threads),
             codec=self._codec,
-            publisher=self._publisher,
+            publisher=self._publisher.speaking_for(member.service),
             middleware=self._middleware,
         )
 

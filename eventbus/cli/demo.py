@@ -36,8 +36,9 @@ def demo(common: Common, orders: int | None, port: int | None, once: bool) -> in
     use_working_directory()
     if _is_there():
         settings = settings_for(common)
-        arguments = ["--url", settings.url] if "url" in settings.model_fields_set else []
-        arguments += ["--output", "json"] if common.output == "json" else []
+        if "url" in settings.model_fields_set:  # not as an argument: everybody can read those
+            os.environ["EVENTBUS_URL"] = settings.url
+        arguments = ["--output", "json"] if common.output == "json" else []
         arguments += ["--orders", str(orders)] if orders is not None else []
         arguments += ["--port", str(port)] if port is not None else []
         arguments += ["--once"] if once else []

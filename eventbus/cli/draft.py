@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from pydantic.fields import FieldInfo
 
 from eventbus.bus import Bus
 from eventbus.envelope import Envelope, envelope_from
@@ -41,9 +38,7 @@ class Draft:
             members = read_object(data, LIMITS)
         except BadJson as error:
             raise BadJson(str(error).replace("the body", "the data")) from None
-        event = bus.registry.validate(
-            self.event_type, members, self.version or self._version_of(bus, members)
-        )
+        event = bus.registry.validate(self.event_type, members, self.version)
         version = self._version() if event is None else event.__event_version__
         return self._wrapped(bus, members if event is None else event, version, event_id)
 
@@ -71,14 +66,6 @@ class Draft:
             )
         return None
 
-    def _version_of(self, bus: Bus, members: Mapping[str, Any]) -> str | None:
-        """None for the newest; an older version where the data lacks what is new, and is just that one's."""
-        versions = [event for event in bus.registry if event.__event_type__ == self.event_type]
-        if not versions or _required(versions[-1]) <= members.keys():
-            return None
-        fitting = [e for e in versions if _required(e) <= members.keys() <= _fields(e).keys()]
-        return fitting[-1].__event_version__ if fitting else None
-
     def _version(self) -> str:
         return "1.0" if self.version is None else self.version
 
@@ -95,12 +82,3 @@ class Draft:
                 "key": self.key,
             }
         )
-
-
-def _fields(event: type[Event]) -> dict[str, FieldInfo]:
-    """By the names that they have in JSON."""
-    return {field.alias or name: field for name, field in event.model_fields.items()}
-
-
-def _required(event: type[Event]) -> set[str]:
-    return {name for name, field in _fields(event).items() if field.is_required()}

@@ -145,4 +145,5 @@ def _quieten_driver() -> None:
         if logger.level < logging.INFO:
             logger.setLevel(logging.INFO)
     # It reports as an error what we try again, and report ourselves.
-    logging.getLogger("aio_pika.connection").setLevel(logging.CRITICAL)
+    for name in ("aio_pika.connection", "aiormq.connection"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shlex
 import signal
 import socket
@@ -212,7 +213,11 @@ def _broker(url: str) -> str:
 def _options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m services.demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--url", help="amqp://…, or sqlite:///events.db; default: a new SQLite file")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("EVENTBUS_URL"),
+        help="amqp://…, or sqlite:///events.db; default: EVENTBUS_URL, else a new SQLite file",
+    )
     parser.add_argument("--orders", type=int, default=20, metavar="N", help="how many to place; default: 20")
     parser.add_argument("--port", type=int, metavar="P", help="of the order API; default: 8000 if it is free")
     ending = parser.add_mutually_exclusive_group()

@@ -41,16 +41,17 @@ def test_options_and_exit_code_are_passed_on(cli: Cli, own_demo: Path):
     )
 
     assert done.code == 7
-    assert json.loads(done.out)["arguments"] == [
-        *("--url", "sqlite:///x.db", "--output", "json", "--orders", "5", "--port", "0", "--once"),
-    ]
+    assert json.loads(done.out) == {
+        "arguments": ["--output", "json", "--orders", "5", "--port", "0", "--once"],
+        "url": "sqlite:///x.db",
+    }
 
 
 def test_the_broker_may_be_named_by_the_environment(cli: Cli, own_demo: Path):
     own_demo.write_text(ECHO)
 
     assert json.loads(cli("demo", EVENTBUS_URL="sqlite:///y.db").out) == {
-        "arguments": ["--url", "sqlite:///y.db"],
+        "arguments": [],
         "url": "sqlite:///y.db",
     }
     assert json.loads(cli("demo").out)["arguments"] == []
