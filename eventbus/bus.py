@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
@@ -49,14 +49,12 @@ class Bus:
         clock: Clock | None = None,
     ) -> None:
         _refuse_what_is_missing(store, on_unavailable)
-        self.settings = settings or Settings.from_environment(url=url, namespace=namespace)
+        self.settings = (settings or Settings.from_environment()).overridden(url=url, namespace=namespace)
         self.source = source
         self.clock = clock or SystemClock()
         self.registry = Registry(closed=bool(self.settings.schemas))
         """The event classes by which events are published by name."""
-        self.transport = connect(
-            url or self.settings.url, namespace or self.settings.namespace, self.settings, self.clock
-        )
+        self.transport = connect(self.settings.url, self.settings.namespace, self.settings, self.clock)
         self._declare = declare
         self._codec = Codec(Limits(body=self.settings.max_body_bytes))
         self._publisher = Publisher(
@@ -72,7 +70,7 @@ class Bus:
     async def __aenter__(self) -> Self:
         """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
         for name in self.settings.schemas:
-            self.registry.collect(vars(importlib.import_module(name)))
+            self.registry.collect(_namespace_of(name))
         await self.transport.open()
         try:
             if self._declare:
@@ -123,6 +121,7 @@ class Bus:
         """Declare the services' queues and run their subscriptions; returns when all are consuming."""
         self._must_be_open()
         for service in services:
+            _check_name(service, self.settings.namespace)
             self.registry.learn(service.events())
         if self._declare:
             await self.transport.apply(topology(services))
@@ -145,23 +144,10 @@ class Bus:
     async def serve(self, *services: Service) -> None:
         """Run services until SIGTERM or SIGINT, then drain them."""
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, stop.set)
-        try:
-            starting = asyncio.ensure_future(self.start(*services))
-            stopping = asyncio.ensure_future(stop.wait())
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait({starting})
-                return
-            worker = starting.result()
-            await stopping
-            await worker.stop()
-        finally:
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
+        with _set_by_signals(stop):
+            async with AsyncExitStack() as stack:
+                if await _done_before(stop, stack.enter_async_context(self.running(*services))):
+                    await stop.wait()
 
     def _must_be_open(self) -> None:
         if not self._is_open:
@@ -206,6 +192,51 @@ def connect(url: str, namespace: str, settings: Settings, clock: Clock) -> Trans
         f"the URL begins with {scheme!r}: use amqp://user:password@host/vhost, sqlite:///events.db "
         "or sqlite://:memory:"
     )
+
+
+async def _done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Whether it has succeeded before `stop`; otherwise it is cancelled, and has ended. Raises its error."""
+    doing, stopping = asyncio.ensure_future(coroutine), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})
+    if not doing.cancelled():
+        doing.result()
+    return not doing.cancelled()
+
+
+@contextmanager
+def _set_by_signals(stop: asyncio.Event) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, stop.set)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+def _namespace_of(module: str) -> dict[str, Any]:
+    try:
+        return vars(importlib.import_module(module))
+    except ImportError as error:
+        raise ConfigurationError(
+            f"EVENTBUS_SCHEMAS names {module!r}, which cannot be imported: {error}."
+        ) from error
+
+
+def _check_name(service: Service, namespace: str) -> None:
+    if service.name == namespace:
+        raise ConfigurationError(
+            f"service {service.name!r} has the name of the namespace, "
+            "and its queues those of eventbus itself: rename one of them."
+        )
 
 
 def _refuse_what_is_missing(store: str | None, on_unavailable: object) -> None:

@@ -66,6 +66,18 @@ class Settings(BaseModel):
             )
             raise ConfigurationError(f"{origin}: {first['msg']}.") from None
 
+    def overridden(self, **changes: object) -> Settings:
+        """With those of `changes` that are not None; raises `ConfigurationError` naming a bad one."""
+        said = {name: value for name, value in changes.items() if value is not None}
+        if not said:
+            return self
+        try:
+            return self.model_validate({**dict(self), **said})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            shown = shorten(repr(first["input"]))
+            raise ConfigurationError(f"{first['loc'][0]}={shown}: {first['msg']}.") from None
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Without passwords: settings are printed when something is wrong, and then pasted somewhere."""
         for name, value in super().__repr_args__():
