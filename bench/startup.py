@@ -14,6 +14,7 @@ from rich.table import Table
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "import eventbus": [sys.executable, "-c", "import eventbus"],
+    "all its names": [sys.executable, "-c", "from eventbus import *"],
     "eventbus --version": [str(Path(sys.executable).with_name("eventbus")), "--version"],
 }
 
