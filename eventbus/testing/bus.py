@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
@@ -38,14 +39,15 @@ class TestBus:
             assert bus.published(PaymentCaptured)
 
     `publish` returns when all that it caused has been handled; what is delayed or waits for a retry happens
-    in `advance`. Everything else is the real thing: encoding, routing, retries, dead letters.
+    in `advance`, to the second: chance adds nothing to the waits. Everything else is the real thing:
+    encoding, routing, retries, dead letters.
     """
 
     __test__ = False  # pytest: this is no test class
 
     def __init__(self, *services: Service, source: str = "test", settings: Settings | None = None) -> None:
         self.clock = VirtualClock()
-        self._services = services
+        self._services = tuple(_steady(service) for service in services)
         # A pause passes in real time, which a test has not got.
         settings = (settings or Settings()).model_copy(update={"pause_after": 0})
         self._bus = Bus("sqlite://:memory:", source=source, settings=settings, clock=self.clock)
@@ -151,3 +153,14 @@ class TestBus:
         queues = [member.queue for service in self._services for member in service]
         found = [each for queue in queues for each in await self.transport.dead_letters(queue, limit=10_000)]
         self._dead = sorted(found, key=lambda entry: entry.died_at or self.clock.now())
+
+
+def _steady(service: Service) -> Service:
+    """The service without jitter: a test that moves the clock by two seconds means two seconds."""
+    return Service(
+        service.name,
+        [
+            replace(member.subscription, retry=replace(member.subscription.retry, jitter=False))
+            for member in service
+        ],
+    )
