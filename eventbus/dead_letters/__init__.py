@@ -10,7 +10,7 @@ they were; whatever removes one does so after the confirmed copy of it, or after
 from __future__ import annotations
 
 from eventbus.dead_letters.audit import AuditLog
-from eventbus.dead_letters.editing import Correction, correct
+from eventbus.dead_letters.editing import Correction, correct, data_of
 from eventbus.dead_letters.export import as_json
 from eventbus.dead_letters.grouping import Group, Groups, fingerprint
 from eventbus.dead_letters.identity import id_of
@@ -29,6 +29,7 @@ __all__ = [
     "Selection",
     "as_json",
     "correct",
+    "data_of",
     "fingerprint",
     "id_of",
 ]
