@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eventbus.errors import BrokerUnreachable, InvalidEvent, PublishRefused, PublishTimeout
+from eventbus.errors import BrokerUnreachable, InvalidEvent, PublishRefused, PublishTimeout, SendFate
 from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.confirms import Call, ConfirmLane
 from eventbus.rabbitmq.fields import short
 from eventbus.rabbitmq.messages import properties_of
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.supervisor import Link, LinkState
 from eventbus.rabbitmq.topology import Route
 from eventbus.rabbitmq.wire import Parcel
 from eventbus.transport import Message
@@ -25,6 +25,31 @@ class Publication:
 
     message: Message
     route: Route
+
+
+class _Sending:
+    """What one send has come to so far."""
+
+    def __init__(self, parcels: Sequence[Parcel]) -> None:
+        self.parcels = parcels
+        self.fates = [SendFate.NOT_SENT] * len(parcels)
+        self.refusals: dict[int, str] = {}
+
+    def left(self) -> Sequence[int]:
+        """The positions of those that the broker has not answered for."""
+        return [
+            position
+            for position, fate in enumerate(self.fates)
+            if fate is not SendFate.CONFIRMED and position not in self.refusals
+        ]
+
+    def learn(self, positions: Sequence[int], call: Call) -> None:
+        for position, fate in zip(positions, call.fates, strict=True):
+            # What may have arrived the first time may still have, whatever became of it the second.
+            if fate is not SendFate.NOT_SENT:
+                self.fates[position] = fate
+        for at, refusal in call.refusals.items():
+            self.refusals[positions[at]] = refusal
 
 
 class ConfirmedPublisher:
@@ -43,26 +68,45 @@ class ConfirmedPublisher:
         Raises `InvalidEvent` before a byte is sent, or within `timeout` seconds a `SendFailed` with the fate
         of each: `PublishTimeout`, `PublishRefused` or `BrokerUnreachable`.
         """
-        parcels = [_parcel(publication) for publication in publications]
-        if not parcels:
+        sending = _Sending([_parcel(publication) for publication in publications])
+        if not sending.parcels:
             return
-        call = Call(len(parcels))
         try:
             async with asyncio.timeout(timeout):
-                lane = await self._open_lane(timeout)
-                await lane.send(parcels, call)
+                await self._send(sending, timeout)
         except TimeoutError:
             if (problem := self._link.problem) is not None:
-                raise BrokerUnreachable(self._url, problem, call.fates) from None
-            raise PublishTimeout(f"no confirm within {timeout:g} s from {self._url}", call.fates) from None
+                raise BrokerUnreachable(self._url, problem, sending.fates) from None
+            raise PublishTimeout(f"no confirm within {timeout:g} s from {self._url}", sending.fates) from None
         except Lost as loss:
-            raise BrokerUnreachable(self._url, str(loss), call.fates) from loss
+            raise BrokerUnreachable(self._url, str(loss), sending.fates) from loss
         except Refused as refusal:
-            raise PublishRefused(f"{self._url} refused: {refusal}", call.fates) from refusal
-        if call.refusals:
-            first = call.refusals[min(call.refusals)]
-            many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {first}"
-            raise PublishRefused(many, call.fates)
+            raise PublishRefused(f"{self._url} refused: {refusal}", sending.fates) from refusal
+        if sending.refusals:
+            first = sending.refusals[min(sending.refusals)]
+            many = f"{len(sending.refusals)} of {len(sending.parcels)} refused by {self._url}: {first}"
+            raise PublishRefused(many, sending.fates)
+
+    async def _send(self, sending: _Sending, timeout: float) -> None:
+        """What was on its way when the connection was lost goes out once more, under the same ids.
+
+        Not more often than that: it may be what the broker ends the connection for.
+        """
+        try:
+            await self._try_to_send(sending, timeout)
+        except Lost:
+            if self._lane is None or self._lane.is_usable or self._link.state is LinkState.CLOSED:
+                raise
+            await self._try_to_send(sending, timeout)
+
+    async def _try_to_send(self, sending: _Sending, timeout: float) -> None:
+        positions = sending.left()
+        call = Call(len(positions))
+        try:
+            lane = await self._open_lane(timeout)
+            await lane.send([sending.parcels[position] for position in positions], call)
+        finally:
+            sending.learn(positions, call)
 
     async def close(self) -> None:
         if self._lane is not None:
