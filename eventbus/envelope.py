@@ -21,6 +21,7 @@ from eventbus.event import Event
 from eventbus.topic import MAX_TYPE_BYTES
 
 E = TypeVar("E")
+Wrapped = TypeVar("Wrapped", bound=Event)
 
 MAX_ID: Final = 255
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -67,7 +68,7 @@ _Version = Annotated[
 _Timestamp = Annotated[datetime, BeforeValidator(_from_rfc_3339), AfterValidator(_to_utc)]
 
 
-class Envelope(BaseModel, Generic[E]):
+class Envelope(BaseModel, Generic[E], frozen=True):
     """One event on its way. Frozen: `with_` and `caused_by` give changed copies.
 
     `event_id` is made by the producer and stays the same over every retry; `timestamp` is in UTC;
@@ -75,7 +76,7 @@ class Envelope(BaseModel, Generic[E]):
     its order (an order id, say). Members that it does not know are ignored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="ignore", arbitrary_types_allowed=True)
 
     event_id: _Id
     event_type: _EventType
@@ -88,7 +89,9 @@ class Envelope(BaseModel, Generic[E]):
     key: _Text | None = None
 
     @classmethod
-    def wrap(cls, event: Event, *, event_id: str, timestamp: datetime, **more: str | None) -> Envelope[Any]:
+    def wrap(
+        cls, event: Wrapped, *, event_id: str, timestamp: datetime, **more: str | None
+    ) -> Envelope[Wrapped]:
         """The envelope of a new event; raises `InvalidEvent` naming the member that breaks a rule."""
         if not event.__event_type__:
             name = type(event).__name__
