@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, Unpack
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
-from eventbus.errors import ConfigurationError, EventBusError
+from eventbus.errors import ConfigurationError, EventBusError, TopologyError
 from eventbus.event import Event
 from eventbus.options import PublishOptions
 from eventbus.publisher import Publisher, Receipt
@@ -65,6 +65,7 @@ class Bus:
             clock=self.clock,
             timeout=self.settings.publish_timeout,
         )
+        self._workers: list[Worker] = []
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -118,13 +119,15 @@ class Bus:
             await worker.stop()
 
     async def start(self, *services: Service) -> Worker:
-        """Declare the services' queues and run their subscriptions; returns when all are consuming."""
+        """Declare the services' queues and run their subscriptions; returns when all are consuming.
+
+        A subscription whose queue the broker refuses reports that, and is tried again while the others run.
+        """
         self._must_be_open()
         for service in services:
             _check_name(service, self.settings.namespace)
             self.registry.learn(service.events())
-        if self._declare:
-            await self.transport.apply(topology(services))
+        refused = self._declare and not await self._declares(services)
         worker = Worker(
             services,
             self.transport,
@@ -134,20 +137,34 @@ class Bus:
             grace=self.settings.shutdown_grace,
             pause_after=self.settings.pause_after,
         )
+        self._workers.append(worker)
         try:
-            await worker.start()
+            await worker.start(self.transport.apply if refused else None)
         except BaseException:
             await worker.stop()
             raise
         return worker
 
     async def serve(self, *services: Service) -> None:
-        """Run services until SIGTERM or SIGINT, then drain them."""
+        """Run services until SIGTERM or SIGINT, then drain them; a second signal hurries."""
         stop = asyncio.Event()
-        with _set_by_signals(stop):
+        with _on_signals(stop, self.hurry):
             async with AsyncExitStack() as stack:
                 if await _done_before(stop, stack.enter_async_context(self.running(*services))):
                     await stop.wait()
+
+    def hurry(self) -> None:
+        """Let no worker that stops wait for its handlers: what they have begun is handed over again."""
+        for worker in self._workers:
+            worker.hurry()
+
+    async def _declares(self, services: Sequence[Service]) -> bool:
+        """Whether the broker has all queues; if not, each subscription sees to its own."""
+        try:
+            await self.transport.apply(topology(services))
+        except TopologyError:
+            return False
+        return True
 
     def _must_be_open(self) -> None:
         if not self._is_open:
@@ -210,11 +227,12 @@ async def _done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, objec
 
 
 @contextmanager
-def _set_by_signals(stop: asyncio.Event) -> Generator[None]:
+def _on_signals(stop: asyncio.Event, hurry: Callable[[], None]) -> Generator[None]:
+    """The first sets `stop`, every further one hurries."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     for each in signals:
-        loop.add_signal_handler(each, stop.set)
+        loop.add_signal_handler(each, lambda: hurry() if stop.is_set() else stop.set())
     try:
         yield
     finally:

@@ -30,6 +30,11 @@ class Member:
         """`<service>.<handler>`: the queue, and the name by which operators know the subscription."""
         return f"{self.service}.{self.subscription.name}"
 
+    @property
+    def spec(self) -> QueueSpec:
+        """What its queue has to be."""
+        return QueueSpec(self.queue, self.subscription.patterns)
+
 
 class Service:
     """`Service("payment", [charge_order, audit])`: each subscription with a queue of its own.
@@ -54,7 +59,7 @@ class Service:
 
     @property
     def topology(self) -> Topology:
-        return Topology(tuple(QueueSpec(m.queue, m.subscription.patterns) for m in self.members))
+        return Topology(tuple(member.spec for member in self.members))
 
     def events(self) -> Registry:
         """The event classes that this service can see: its topics', its annotations', and their modules'."""

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
 from eventbus.circuit import Circuit
-from eventbus.errors import describe
+from eventbus.errors import BrokerUnreachable, TopologyError, describe
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack
 from eventbus.pipeline import Pipeline, Settled
 from eventbus.service import Member
-from eventbus.transport import Consumption, Delivery, Transport
+from eventbus.transport import Consumption, Delivery, Topology, Transport
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
 """Seconds before a subscription whose consuming failed begins anew."""
+LONGEST_PAUSE: Final = 30.0
+"""The same while the broker refuses its queue: each is twice the one before, up to this."""
+
+Declare = Callable[[Topology], Awaitable[None]]
 
 
 class Subscriber:
     """One subscription in one process. Its trouble is its own: it logs, pauses and begins anew."""
 
     def __init__(
-        self, member: Member, pipeline: Pipeline, transport: Transport, *, pause_after: int = 0
+        self,
+        member: Member,
+        pipeline: Pipeline,
+        transport: Transport,
+        *,
+        pause_after: int = 0,
+        declare: Declare | None = None,
     ) -> None:
+        """`declare`: where its queue is still to be declared."""
         self.member = member
         self.ready = asyncio.Event()
         """Set while the broker hands over to it."""
+        self.tried = asyncio.Event()
+        """Set when the broker has handed over to it once, or has said why it never will."""
+        self._declare = declare
+        self._pause_length = PAUSE_AFTER_TROUBLE
+        self._trouble = ""
         self._pipeline = pipeline
         self._transport = transport
         self._stopping = asyncio.Event()
@@ -40,7 +56,12 @@ class Subscriber:
         """Consume until `stop`; returns when every handler that had begun has ended and is settled."""
         while not self._stopping.is_set():
             try:
+                if self._declare is not None:
+                    await self._declare(Topology((self.member.spec,)))
                 await self._consume()
+            except (TopologyError, BrokerUnreachable) as error:
+                self._refused(error)
+                await self._pause()
             except Exception as error:  # noqa: BLE001 -- one subscription's trouble never stops the others
                 self._log.exception("subscription.failed", error=describe(error))
                 await self._pause()
@@ -65,6 +86,8 @@ class Subscriber:
             )
             if self._stopping.is_set():
                 return
+            self._pause_length, self._trouble = PAUSE_AFTER_TROUBLE, ""
+            self.tried.set()
             self.ready.set()
             stack.callback(self.ready.clear)
             async with asyncio.TaskGroup() as group:
@@ -79,9 +102,20 @@ class Subscriber:
         while deliveries := await intake.take():
             settling.add(await self._circuit.run(partial(self._pipeline.process, deliveries)))
 
+    def _refused(self, error: TopologyError | BrokerUnreachable) -> None:
+        """Said once, however often it is tried again."""
+        trouble = describe(error)
+        if trouble != self._trouble:
+            self._log.error("subscription.failed", error=trouble)
+        elif isinstance(error, TopologyError):
+            self._pause_length = min(2 * self._pause_length, LONGEST_PAUSE)
+        self._trouble = trouble
+        if isinstance(error, TopologyError):
+            self.tried.set()
+
     async def _pause(self) -> None:
         try:
-            async with asyncio.timeout(PAUSE_AFTER_TROUBLE):
+            async with asyncio.timeout(self._pause_length):
                 await self._stopping.wait()
         except TimeoutError:
             return

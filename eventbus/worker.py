@@ -17,7 +17,7 @@ from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
 from eventbus.registry import Registry
 from eventbus.service import Member, Service
-from eventbus.subscriber import Subscriber
+from eventbus.subscriber import Declare, Subscriber
 from eventbus.threads import HandlerThreads
 from eventbus.transport import Transport
 
@@ -26,7 +26,7 @@ AFTER_GRACE: Final = 5.0
 
 
 class Worker:
-    """`start` returns when every subscription is consuming; `stop` when all that had begun has ended.
+    """`start` returns when each subscription is consuming or refused; `stop` when all that began has ended.
 
     `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
     to finish after `stop`; then they are cancelled, and their deliveries go back to their queues. `stop`
@@ -53,11 +53,13 @@ class Worker:
         self._known = known
         self._grace = grace
         self._pause_after = pause_after
+        self._hurry = asyncio.Event()
         self._middleware = middleware
         self._lifetimes: list[tuple[str, Lifetime]] = []
         self._threads: list[HandlerThreads] = []
         self._subscribers: list[Subscriber] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._completing: asyncio.Task[None] | None = None
         self._log = get_logger("eventbus.worker")
 
     @property
@@ -65,13 +67,27 @@ class Worker:
         """Whether the broker hands over to every subscription."""
         return bool(self._subscribers) and all(each.ready.is_set() for each in self._subscribers)
 
-    async def start(self) -> None:
+    async def start(self, declare: Declare | None = None) -> None:
+        """`declare`: where the queues are still to be declared, each by its own subscription."""
         began = time.perf_counter()
         for service in self._services:
-            self._subscribers += self._assemble(service)
+            self._subscribers += self._assemble(service, declare)
         for subscriber in self._subscribers:
             self._tasks.add(asyncio.create_task(subscriber.run(), name=subscriber.member.queue))
-        await asyncio.gather(*(subscriber.ready.wait() for subscriber in self._subscribers))
+        await asyncio.gather(*(subscriber.tried.wait() for subscriber in self._subscribers))
+        failing = [each.member.queue for each in self._subscribers if not each.ready.is_set()]
+        if not failing:
+            self._report_ready(began)
+            return
+        self._log.error("worker.incomplete", failing=failing)
+        self._completing = asyncio.create_task(self._complete(began))
+
+    async def _complete(self, began: float) -> None:
+        while not self.is_ready:
+            await asyncio.gather(*(subscriber.ready.wait() for subscriber in self._subscribers))
+        self._report_ready(began)
+
+    def _report_ready(self, began: float) -> None:
         self._log.info(
             "worker.ready",
             services=[service.name for service in self._services],
@@ -80,18 +96,24 @@ class Worker:
             seconds=round(time.perf_counter() - began, 3),
         )
 
+    def hurry(self) -> None:
+        """To stop, now or later, waits for no handler: what they have begun is handed over again."""
+        self._hurry.set()
+
     async def stop(self) -> None:
         self._log.info("worker.draining", grace=self._grace)
+        if self._completing is not None:
+            self._completing.cancel()
         await asyncio.gather(*(each.stop() for each in self._subscribers), return_exceptions=True)
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._grace)
-            await self._cut_off(late)
+            await self._drained()
+            await self._cut_off({task for task in self._tasks if not task.done()})
         await self._clean_up()
         for threads in self._threads:
             threads.stop()
         self._log.info("worker.stopped")
 
-    def _assemble(self, service: Service) -> list[Subscriber]:
+    def _assemble(self, service: Service, declare: Declare | None) -> list[Subscriber]:
         lifetime = SharedLifetime()
         self._lifetimes.append((service.name, lifetime))
         events = service.events()
@@ -102,6 +124,7 @@ class Worker:
                 self._pipeline(member, events, lifetime),
                 self._transport,
                 pause_after=self._pause_after,
+                declare=declare,
             )
             for member in service
         ]
@@ -116,6 +139,15 @@ class Worker:
             publisher=self._publisher.speaking_for(member.service),
             middleware=self._middleware,
         )
+
+    async def _drained(self) -> None:
+        """Return when every subscription has ended, or has had its time."""
+        either = asyncio.ensure_future(asyncio.wait(self._tasks)), asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait(either, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in either:
+                waiting.cancel()
 
     async def _cut_off(self, late: set[asyncio.Task[None]]) -> None:
         for task in late:

@@ -61,20 +61,24 @@ def run(common: Common, targets: tuple[str, ...], schemas: tuple[str, ...] | Non
 
 
 async def serve(make: MakeBus, services: list[Service]) -> None:
-    """Until the first SIGTERM or SIGINT. A second one ends the process at once."""
+    """Until the first SIGTERM or SIGINT. A second one hurries, a third ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def ask_to_stop() -> None:
-        stop.set()
+        if not stop.is_set():
+            stop.set()
+            return
+        if starting.done() and not starting.cancelled():
+            starting.result().hurry()
         for each in signals:
             loop.remove_signal_handler(each)
 
-    for each in signals:
-        loop.add_signal_handler(each, ask_to_stop)
     async with AsyncExitStack() as stack:
         starting = asyncio.create_task(_start(make, services, stack))
+        for each in signals:
+            loop.add_signal_handler(each, ask_to_stop)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -85,10 +89,12 @@ async def serve(make: MakeBus, services: list[Service]) -> None:
         await stopping
 
 
-async def _start(make: MakeBus, services: list[Service], running: AsyncExitStack) -> None:
-    """Return when the services are consuming, and leave it to `running` to stop them."""
+async def _start(make: MakeBus, services: list[Service], running: AsyncExitStack) -> Bus:
+    """The bus on which the services are consuming; it is left to `running` to stop them."""
     log = get_logger("eventbus.run")
-    for pause in _pauses():
+    pauses = _pauses()
+    while True:
+        pause = next(pauses)
         async with AsyncExitStack() as attempt:
             try:
                 bus = await attempt.enter_async_context(make())
@@ -97,7 +103,7 @@ async def _start(make: MakeBus, services: list[Service], running: AsyncExitStack
                 log.warning("broker.unreachable", problem=error.problem, retrying_in=round(pause, 1))
             else:
                 running.push_async_exit(attempt.pop_all())
-                return
+                return bus
         await asyncio.sleep(pause)
 
 
