@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from eventbus.envelope import Envelope, envelope_from
 from eventbus.errors import InvalidEvent, Unreadable, shorten
+from eventbus.event import Event
 from eventbus.header_rules import HeaderLimits, checked
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import MAX_DELAY, Reason
@@ -74,6 +75,10 @@ class Codec:
         return envelope
 
     def _body(self, envelope: Envelope[Any]) -> bytes:
+        if isinstance(envelope.data, Event) and envelope.data.__event_secret__:
+            problem = "holds a secret, and would travel as asterisks: publish a reference to it instead"
+            field = f"data.{envelope.data.__event_secret__}"
+            raise InvalidEvent(field, problem, event_type=envelope.event_type)
         members: dict[str, object] = {
             "event_id": envelope.event_id,
             "event_type": envelope.event_type,

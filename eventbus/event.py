@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
 
 from eventbus.errors import ConfigurationError, InvalidEvent
 from eventbus.topic import check_event_type
@@ -36,6 +36,8 @@ class Event(BaseModel):
     __event_major__: ClassVar[int] = 0
     __upcaster__: ClassVar[tuple[type[Event], Callable[[Any], Any]] | None] = None
     """The class of the major version before, and the step from there."""
+    __event_secret__: ClassVar[str] = ""
+    """The first of its fields that holds a secret, which JSON would show as asterisks."""
 
     def __init_subclass__(cls, *, type: str = "", version: str = "1.0", **kwargs: Any) -> None:
         """Read the class arguments; without `type` the class is only a part to build events from."""
@@ -50,6 +52,28 @@ class Event(BaseModel):
         except InvalidEvent as error:
             raise ConfigurationError(f"class {cls.__qualname__}: {error.field} {error.problem}") from None
         cls.__event_version__ = version
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """All annotations are known."""
+        cls.__event_secret__ = next((name for name in cls.model_fields if _holds_secret(cls, name)), "")
+
+
+def _holds_secret(model: type[BaseModel], name: str) -> bool:
+    """Whether a pydantic Secret is anywhere in a field, those of the models in it included."""
+    seen: set[int] = set()
+    waiting: list[object] = [model.model_fields[name].annotation]
+    while waiting:
+        hint = waiting.pop()
+        if id(hint) in seen:
+            continue
+        seen.add(id(hint))
+        waiting += get_args(hint)
+        if isinstance(hint, type) and issubclass(hint, (Secret, SecretStr, SecretBytes)):
+            return True
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            waiting += [field.annotation for field in hint.model_fields.values()]
+    return False
 
 
 def parse_version(version: object) -> tuple[int, int]:

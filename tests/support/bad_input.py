@@ -9,11 +9,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from pydantic import BaseModel, SecretStr
+
 from eventbus import Envelope, Event
 from eventbus.outcome import Reason
 from eventbus.transport import Message
 
 NOON: Final = datetime(2025, 2, 15, 12, tzinfo=UTC)
+
+
+class Login(BaseModel):
+    name: str
+    password: SecretStr
 
 
 class OrderPlaced(Event, type="order.placed", version="2.1"):
@@ -22,6 +29,12 @@ class OrderPlaced(Event, type="order.placed", version="2.1"):
     order_id: int
     total: Decimal = Decimal(1)
     extra: dict[str, Any] | None = None
+
+
+class Registered(Event, type="order.registered"):
+    """An event that would lose its secret on the way."""
+
+    logins: list[Login]
 
 
 ORDER: Final = OrderPlaced(order_id=1)
@@ -113,6 +126,12 @@ REFUSED: Final = [
     Refused("infinity by name", "data.real", "order.other", {"real": -math.inf}),
     Refused(
         "a NaN Decimal by its model", "data.total", "order.placed", {"order_id": 1, "total": Decimal("NaN")}
+    ),
+    Refused(
+        "a secret",
+        "data.logins",
+        Registered(logins=[Login(name="ada", password=SecretStr("enigma"))]),
+        told="would travel as asterisks",
     ),
     Refused("text with a lone surrogate", "data", "order.other", {"text": "\ud800"}),
     Refused("bytes that are no text", "data", "order.other", {"bytes": b"\xff"}),

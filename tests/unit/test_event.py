@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from eventbus import Event, upcast
 from eventbus.errors import ConfigurationError, InvalidEvent
@@ -94,6 +94,23 @@ def test_numbers_that_json_has_not_are_refused(number: str):
         Measured(celsius=float(number))
     with pytest.raises(ValidationError, match="finite"):
         OrderPlacedV1(total=Decimal(number))
+
+
+class Node(BaseModel):
+    tags: list[Annotated[str, Field(max_length=9)]] = []
+    children: list[Node] = []
+    password: SecretStr | None = None
+
+
+def test_a_field_that_holds_a_secret_anywhere_is_known():
+    class Grown(Event, type="tree.grown"):
+        height: int
+        root: Node
+
+    class Pruned(Event, type="tree.pruned"):
+        tags: list[Annotated[str, Field(max_length=9)]]
+
+    assert (Grown.__event_secret__, Pruned.__event_secret__) == ("root", "")
 
 
 def test_versions_compare_as_numbers():
