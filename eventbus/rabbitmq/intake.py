@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from eventbus.headers import attempt
 from eventbus.rabbitmq.death import dead_message_of
@@ -68,7 +69,7 @@ class Intake:
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)
-        handle = Handle(self, arrival.tag)
+        handle = Handle(self, arrival.tag, is_suspect=_is_suspect(arrival))
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
 
 
@@ -78,9 +79,21 @@ class Handle:
 
     intake: Intake
     tag: int
+    is_suspect: bool
+    """It may be what killed the processes that had it."""
 
 
 def handle_of(delivery: Delivery) -> Handle:
     if not isinstance(delivery.tag, Handle):
         raise TypeError(f"a delivery of another transport: {delivery.tag!r}")
     return delivery.tag
+
+
+def _is_suspect(arrival: Arrival) -> bool:
+    """Handed over several times before, and never settled. Once is what every restart does to some."""
+    returns = (arrival.properties.headers or {}).get("x-delivery-count")
+    return arrival.redelivered and isinstance(returns, int) and returns >= _SUSPICIOUS
+
+
+_SUSPICIOUS: Final = 2
+"""Times."""
