@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import structlog
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
@@ -91,3 +92,10 @@ def private_node(pytestconfig: pytest.Config) -> Iterator[StartNode]:
     yield start
     for node in nodes:
         node.remove()
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured_logs() -> Iterator[None]:
+    """What a command configures in a test process is not there in the next test, which may read its logs."""
+    yield
+    structlog.reset_defaults()
