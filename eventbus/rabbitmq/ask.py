@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ConnectionClosed
 
 from eventbus.errors import describe
 
@@ -19,6 +19,11 @@ Answer = TypeVar("Answer")
 
 class Lost(Exception):
     """The connection or the channel went away, or gives no answer: it may have happened or not."""
+
+    def __init__(self, problem: str, *, is_goodbye: bool = False) -> None:
+        self.is_goodbye = is_goodbye
+        """The broker closed the connection in good order: it is being stopped, or an operator asked it to."""
+        super().__init__(problem)
 
 
 class Refused(Exception):
@@ -58,6 +63,8 @@ def meaning(error: BaseException | None) -> Exception:
     """What an error of the driver, or the end of a connection or channel, comes down to."""
     if isinstance(error, AMQPError) and (code := _REFUSALS.get(type(error).__name__)):
         return Refused(code, _said(error))
+    if isinstance(error, ConnectionClosed) and error.args[:1] == (_CONNECTION_FORCED,):
+        return Lost(_said(error), is_goodbye=True)
     if isinstance(error, (AMQPError, OSError, RuntimeError, asyncio.CancelledError, EOFError)):
         return Lost(_said(error) or type(error).__name__)
     if isinstance(error, Exception) and type(error) is not Exception:
@@ -66,6 +73,7 @@ def meaning(error: BaseException | None) -> Exception:
     return Lost("closed" if error is None or type(error) is Exception else describe(error))
 
 
+_CONNECTION_FORCED = 320
 _REFUSALS = {
     "AuthenticationError": 403,
     "ProbableAuthenticationError": 403,

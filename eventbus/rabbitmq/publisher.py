@@ -13,7 +13,7 @@ from eventbus.rabbitmq.confirms import Call, ConfirmLane
 from eventbus.rabbitmq.fields import short
 from eventbus.rabbitmq.messages import properties_of
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.supervisor import Link, LinkState
+from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Route
 from eventbus.rabbitmq.wire import Parcel
 from eventbus.transport import Message
@@ -88,14 +88,14 @@ class ConfirmedPublisher:
             raise PublishRefused(many, sending.fates)
 
     async def _send(self, sending: _Sending, timeout: float) -> None:
-        """What was on its way when the connection was lost goes out once more, under the same ids.
+        """A broker that restarts in good order says goodbye: what it did not confirm goes out once more.
 
-        Not more often than that: it may be what the broker ends the connection for.
+        Nobody needs to hear of that. After any other loss the caller is told, and decides.
         """
         try:
             await self._try_to_send(sending, timeout)
-        except Lost:
-            if self._lane is None or self._lane.is_usable or self._link.state is LinkState.CLOSED:
+        except Lost as loss:
+            if not loss.is_goodbye:
                 raise
             await self._try_to_send(sending, timeout)
 
