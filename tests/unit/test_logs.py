@@ -11,18 +11,13 @@ from eventbus.logs import configure, get_logger
 
 
 @pytest.fixture(autouse=True)
-def structlog_as_found() -> Iterator[None]:
-    found = structlog.get_config() if structlog.is_configured() else None
-    structlog.reset_defaults()
+def logging_as_found() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers, root.level = handlers, level
     structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
-    if found is not None:
-        structlog.configure(**found)
 
 
 def fail() -> None:
