@@ -16,7 +16,7 @@ from eventbus.dead_letters import Selection
 Answer = TypeVar("Answer")
 
 _UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
-_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(s|m|min|h|d|)")
+_AGE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|min|h|d|)")
 
 
 class Age(click.ParamType[timedelta]):

@@ -52,8 +52,12 @@ class RabbitMQConsumption:
         self._stopped = False
         self._intake: Intake | None = None
         self._consumer_tag: str | None = None
-        self._is_careful = self._prefetch > 1
-        """Until it is known that nothing in the queue has killed those who had it: one delivery at a time."""
+        self._is_careful = self._prefetch > 1 and not names.is_dead_queue(queue)
+        """Until it is known that nothing in the queue has killed those who had it: one delivery at a time.
+
+        Nobody handles dead letters; they were handed over often because somebody looked, and all of them must
+        be in hand at a time to go back in their order.
+        """
         self._unsuspected = asyncio.Event()
         self._widening: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None

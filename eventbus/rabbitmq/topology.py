@@ -26,6 +26,8 @@ _BITS_LENGTH: Final = 2 * LEVELS
 """Of the prefix of a delayed routing key: a digit and a dot for each level."""
 _ANY_BITS: Final = "*." * LEVELS
 
+_DEAD_SUFFIX: Final = ".dead"
+
 Arguments = Mapping[str, str | int]
 
 
@@ -89,7 +91,10 @@ class Names:
         return self._levels[level - 1] if level else self.due
 
     def dead_queue(self, queue: str) -> str:
-        return f"{queue}.dead"
+        return f"{queue}{_DEAD_SUFFIX}"
+
+    def is_dead_queue(self, queue: str) -> bool:
+        return queue.endswith(_DEAD_SUFFIX)
 
     def route(self, message: Message) -> Route:
         """Raises `InvalidEvent` for a delay that the network cannot keep."""
