@@ -159,7 +159,14 @@ class Link:
             name=f"{self._options.connection_name} {self._purpose}",
         )
         context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
-        return await ask(aio_pika.connect(url, ssl_context=context), within=within)
+        connection = aio_pika.Connection(url, ssl_context=context)
+        try:
+            await ask(connection.connect(), within=within)
+        except BaseException:
+            # Its finalizer would close it, wherever the garbage collector runs: in a loop of somebody else.
+            await self._close(connection)
+            raise
+        return connection
 
     def _take_up(self, connection: AbstractConnection) -> None:
         if connection.transport is None:
@@ -176,10 +183,12 @@ class Link:
 
     async def _dispose(self) -> None:
         held, self._held = self._held, None
-        if held is None:
-            return
+        if held is not None:
+            await self._close(held)
+
+    async def _close(self, connection: AbstractConnection) -> None:
         try:
-            await ask(held.close(), within=_CLOSE_TIMEOUT)
+            await ask(connection.close(), within=_CLOSE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  it is going away, one way or the other
             self._log().debug("broker.close_failed", error=describe(error))
 
