@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from eventbus.clock import Clock
-from eventbus.errors import InvalidEvent, SendFailed, SendFate, describe, shorten
+from eventbus.errors import InvalidEvent, PublishRefused, SendFailed, SendFate, describe, shorten
 from eventbus.headers import for_dead_letter, for_retry
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
@@ -115,7 +115,9 @@ class Settler:
             )
         except SendFailed as failure:
             fates = failure.fates or [SendFate.NOT_SENT] * len(copies)
-            self._log.warning("copy.failed", deliveries=len(copies), error=describe(failure))
+            # What the broker refuses, such as a dead letter for which there is no queue, waits for a person.
+            report = self._log.error if isinstance(failure, PublishRefused) else self._log.warning
+            report("copy.failed", deliveries=len(copies), error=describe(failure))
         except InvalidEvent as error:
             return await self._leave_to_broker(copies, error)
         done = [fate is SendFate.CONFIRMED for fate in fates] if fates else [True] * len(copies)
