@@ -8,7 +8,7 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def structlog_as_found() -> Iterator[None]:
-    """What one test configures, `capture_logs` included, must not decide where the logs of the next one go."""
+    """What one test configures, `capture_logs` included, must not decide where the logs of the next go."""
     found = structlog.get_config() if structlog.is_configured() else None
     structlog.reset_defaults()
     yield
