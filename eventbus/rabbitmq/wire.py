@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -88,6 +89,7 @@ class Wire:
         """Bytes of content that fit one frame."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the channel has ended, with what ended it: `Lost` or `Refused`."""
+        self._consumers = 0
         self._frames_out: asyncio.Queue[ChannelFrame] = driver.connection.write_queue
         self._tap = driver.frames = _Tap(driver.frames)
         channel.on_consumer_cancel_callbacks.add(self._cancelled_by_broker)
@@ -129,9 +131,15 @@ class Wire:
     async def consume(
         self, queue: str, *, prefetch: int, within: float, arguments: dict[str, Any] | None = None
     ) -> str:
-        """Its messages arrive from now on; the consumer tag is a fresh one."""
+        """Its messages arrive from now on. The consumer tag is a fresh one, and sorts after those before it.
+
+        For when a channel is lost, a quorum queue takes the deliveries of its consumers back in the order of
+        their tags: so they keep their order, though one consumer took the place of another.
+        """
+        self._consumers += 1
+        tag = f"{self._consumers:06d}.{uuid.uuid4().hex}"
         await ask(self.channel.basic_qos(prefetch_count=prefetch), within=within)
-        consuming = self.channel.basic_consume(queue, _taken_before, arguments=arguments)
+        consuming = self.channel.basic_consume(queue, _taken_before, arguments=arguments, consumer_tag=tag)
         return (await ask(consuming, within=within)).consumer_tag or ""
 
     async def settle(self, answers: bytes) -> None:
