@@ -95,7 +95,11 @@ def private_node(pytestconfig: pytest.Config) -> Iterator[StartNode]:
 
 
 @pytest.fixture(autouse=True)
-def _unconfigured_logs() -> Iterator[None]:
-    """What a command configures in a test process is not there in the next test, which may read its logs."""
+def structlog_as_found() -> Iterator[None]:
+    """What one test configures, `capture_logs` included, must not decide where the logs of the next go."""
+    found = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
     yield
     structlog.reset_defaults()
+    if found is not None:
+        structlog.configure(**found)
