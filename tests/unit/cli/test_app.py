@@ -9,7 +9,12 @@ from eventbus import __version__
 from eventbus.cli import main
 from eventbus.cli.app import VERBS
 
-COMMANDS = [*([verb] for verb in VERBS), *(["topology", each] for each in ("show", "apply", "diff"))]
+GROUPS = ("topology", "dead")
+COMMANDS = [
+    *([verb] for verb in VERBS),
+    *(["topology", each] for each in ("show", "apply", "diff")),
+    *(["dead", each] for each in ("list", "show", "export", "redrive", "discard", "stats")),
+]
 
 
 def test_the_version_is_told_without_importing_what_it_does_not_need():
@@ -32,7 +37,7 @@ def test_every_command_explains_itself_with_an_example(
     shown = capsys.readouterr().out
     example = shown.partition("Example")[2]
     assert f"eventbus {command[0]}" in example
-    if command != ["topology"]:
+    if command not in ([group] for group in GROUPS):
         assert all(option in shown for option in ("--url", "--store", "--output"))
 
 
@@ -75,8 +80,8 @@ def test_a_wrong_use_is_one_line_with_a_hint(
 def test_a_store_is_refused_by_every_verb(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    command = ["topology", "diff", "a:b"] if verb == "topology" else [verb]
-    command += {"run": ["a:b"], "publish": ["a.b"]}.get(verb, [])
+    rest = {"run": ["a:b"], "publish": ["a.b"], "topology": ["diff", "a:b"], "dead": ["list", "a.b"]}
+    command = [verb, *rest.get(verb, [])]
 
     assert main([*command, "--store", "memory://"]) == 2
     monkeypatch.setenv("EVENTBUS_STORE", "memory://")
