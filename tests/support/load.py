@@ -61,6 +61,7 @@ class Publishing:
     @asynccontextmanager
     async def going_on(self, side_by_side: int = 4) -> AsyncIterator[Publishing]:
         """In the background of the block; what is not confirmed at its end is tried until it is."""
+        self._stopping = False
         async with asyncio.TaskGroup() as group:
             for _ in range(side_by_side):
                 group.create_task(self._run())

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.broker import Broker
@@ -25,14 +26,33 @@ SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 SETTLING = 2.0
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Who a node is to others."""
+
+    name: str
+    cookie: str
+    epmd_port: int
+
+    @property
+    def node(self) -> str:
+        return f"{self.name}@localhost"
+
+
 class RabbitNode:
     """One that a test may kill, freeze and start again, on the same ports and with the same data."""
 
-    def __init__(self, lifeline: Path, *, config: str = "") -> None:
-        """`lifeline` is the directory of one; `config` is added to rabbitmq.conf. Nothing runs yet."""
+    def __init__(self, lifeline: Path, *, config: str = "", peer: Peer | None = None) -> None:
+        """`lifeline` is the directory of one; `config` is added to rabbitmq.conf. Nothing runs yet.
+
+        `peer`: who it is in a cluster; its epmd is then somebody else's.
+        """
         self._lifeline = lifeline
         self._home = Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=lifeline))
-        self._amqp_port, http_port, self._distribution_port, self._epmd_port = free_ports(4)
+        self._amqp_port, http_port, self._distribution_port, own_epmd_port = free_ports(4)
+        self._has_own_epmd = peer is None
+        peer = peer or Peer("test", f"{random.getrandbits(128):x}", own_epmd_port)
+        self._peer = peer
         self.broker = Broker("127.0.0.1", self._amqp_port, f"http://127.0.0.1:{http_port}")
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -43,12 +63,18 @@ class RabbitNode:
 
     def start(self, *, within: float = 60.0) -> None:
         """Returns when AMQP is answered."""
-        if self._epmd is None:
+        self.begin_to_start()
+        self.wait_until_it_answers(within=within)
+
+    def begin_to_start(self) -> None:
+        """The nodes of a cluster wait for each other: begin with all of them, then wait for each."""
+        if self._epmd is None and self._has_own_epmd:
             # Its own, and before the server, which would start one that outlives it.
-            epmd = _program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"
-            self._epmd = self._spawn(*epmd)
+            self._epmd = self._spawn(*epmd_command(self._peer.epmd_port))
         assert self._server is None, "the node runs already"
         self._server = self._spawn(_program("rabbitmq-server"))
+
+    def wait_until_it_answers(self, *, within: float = 60.0) -> None:
         eventually_sync(self._answers, within=within, every=0.1, despite=OSError)
 
     def kill(self) -> None:
@@ -148,7 +174,7 @@ class RabbitNode:
         (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (self._home / "no-environment").touch()
         cookie = self._home / ".erlang.cookie"
-        cookie.write_text(f"{random.getrandbits(128):x}")
+        cookie.write_text(self._peer.cookie)
         cookie.chmod(0o400)
 
     def _environment(self) -> dict[str, str]:
@@ -158,7 +184,7 @@ class RabbitNode:
             "LANG": "C.UTF-8",
             "HOME": home,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self._peer.epmd_port),
             "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the server, instead of waiting for it
             "RABBITMQ_CONF_ENV_FILE": f"{home}/no-environment",
             "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
@@ -168,7 +194,7 @@ class RabbitNode:
             "RABBITMQ_GENERATED_CONFIG_DIR": f"{home}/generated",
             "RABBITMQ_LOG_BASE": f"{home}/log",
             "RABBITMQ_MNESIA_BASE": f"{home}/data",
-            "RABBITMQ_NODENAME": "test@localhost",
+            "RABBITMQ_NODENAME": self._peer.node,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self._amqp_port),
             "RABBITMQ_PID_FILE": f"{home}/pid",
@@ -176,6 +202,10 @@ class RabbitNode:
                 "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 500"
             ),
         }
+
+
+def epmd_command(port: int) -> tuple[str, ...]:
+    return _program("epmd"), "-port", str(port), "-address", "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,0 +1,74 @@
+"""Three nodes, of which some die: what the loss of a minority and of the majority does to events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from eventbus.errors import SendFailed
+from tests.conftest import RUN_DIRECTORY
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+from tests.support.ledger import Ledger
+from tests.support.load import SEEN, TYPE, Publishing, all_handled, auditing, bus_to
+from tests.support.rabbitmq_node import SETTLING
+
+TIMEOUT = 5.0
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    cluster = Cluster(pytestconfig.stash[RUN_DIRECTORY])
+    cluster.start()
+    yield cluster
+    cluster.remove()
+
+
+async def test_of_three_nodes_the_leader_may_die_under_load_and_with_two_gone_publish_fails_in_time(
+    cluster: Cluster, ledger: Ledger
+):
+    first, *_ = cluster.nodes.values()
+    vhost = await asyncio.to_thread(first.broker.create_vhost)
+    leader = await the_leader(cluster, vhost, first.amqp_url(vhost), ledger)
+    other = next(name for name in cluster.nodes if name != leader)
+    async with (
+        bus_to(cluster.nodes[other].amqp_url(vhost)) as bus,
+        bus.running(auditing(ledger)),
+    ):
+        publishing = Publishing(bus, ledger, timeout=TIMEOUT)
+        async with publishing.going_on():
+            await publishing.confirmed(100, within=30)
+            await asyncio.to_thread(cluster.nodes[leader].kill)
+            killed_at = time.monotonic()
+            await publishing.confirmed(200, within=30)
+            gap = time.monotonic() - killed_at
+        await all_handled(ledger, within=30)
+        assert gap < 15
+        assert publishing.slowest < TIMEOUT + 0.5
+
+        third = next(name for name in cluster.nodes if name not in {leader, other})
+        await asyncio.to_thread(cluster.nodes[third].kill)
+        began = time.monotonic()
+        with pytest.raises(SendFailed):
+            await bus.publish(TYPE, {"order_id": 1}, timeout=2.0)
+        assert time.monotonic() - began < 2.5
+
+        await asyncio.to_thread(cluster.start)
+        async with publishing.going_on():
+            await publishing.confirmed(50, within=60)
+        await all_handled(ledger, within=60)
+
+    assert set(ledger.published) - set(ledger.handled[SEEN]) == set()
+
+
+async def the_leader(cluster: Cluster, vhost: str, url: str, ledger: Ledger) -> str:
+    """Of the subscription's queue, which exists from now on."""
+    async with bus_to(url) as bus, bus.running(auditing(ledger)):
+        await asyncio.sleep(SETTLING)
+        return await eventually(
+            lambda: asyncio.to_thread(cluster.leader_of, vhost, SEEN), despite=KeyError, within=10
+        )

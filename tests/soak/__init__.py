@@ -1,0 +1,1 @@
+"""Random faults under load, and the books at the end."""
