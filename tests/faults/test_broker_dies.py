@@ -6,12 +6,15 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
+from tests.conformance.sizes import FULL
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from tests.support.load import SEEN, Publishing, all_handled, auditing, bus_to
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
 TIMEOUT = 3.0
+EVENTS = 5_000 if FULL else 200
+"""Confirmed before the kill, and again after it."""
 
 
 async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
@@ -21,7 +24,7 @@ async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
         publishing = Publishing(bus, ledger, timeout=TIMEOUT)
         await asyncio.sleep(SETTLING)
         async with publishing.going_on():
-            await publishing.confirmed(200)
+            await publishing.confirmed(EVENTS, within=60)
             await asyncio.to_thread(node.kill)
             restarting = asyncio.create_task(asyncio.to_thread(node.start))
             await accepts_connections(node_url)
@@ -30,7 +33,7 @@ async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
             await eventually(lambda: ledger.handled[SEEN].total() > handled, within=20)
             consuming_after = time.monotonic() - accepted_at
             await restarting
-            await publishing.confirmed(200)
+            await publishing.confirmed(EVENTS, within=60)
         await all_handled(ledger)
 
     assert consuming_after < 2.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventbus.errors import SendFailed
+from tests.conformance.sizes import FULL
 from tests.conftest import RUN_DIRECTORY
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -17,6 +18,8 @@ from tests.support.load import SEEN, TYPE, Publishing, all_handled, auditing, bu
 from tests.support.rabbitmq_node import SETTLING
 
 TIMEOUT = 5.0
+EVENTS = 5_000 if FULL else 200
+"""Confirmed after the kill."""
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -44,7 +47,7 @@ async def test_of_three_nodes_the_leader_may_die_under_load_and_with_two_gone_pu
             await publishing.confirmed(100, within=30)
             await asyncio.to_thread(cluster.nodes[leader].kill)
             killed_at = time.monotonic()
-            await publishing.confirmed(200, within=30)
+            await publishing.confirmed(EVENTS, within=60)
             gap = time.monotonic() - killed_at
         await all_handled(ledger, within=30)
         assert gap < 15
