@@ -64,7 +64,8 @@ class Pipeline:
         try:
             await self._as_error(self._onion(self._context(readable)))
         except Exception as error:  # noqa: BLE001 -- the policy decides what it means
-            return [(delivery, self._failed(delivery, error)) for delivery, _ in readable]
+            apart = len(readable) > 1
+            return [(delivery, self._failed(delivery, error, apart=apart)) for delivery, _ in readable]
         return [(delivery, Ack()) for delivery, _ in readable]
 
     async def _run(self, context: Context) -> None:
@@ -87,8 +88,11 @@ class Pipeline:
                 raise
             raise HandlerExited(self._member.queue, error) from error
 
-    def _failed(self, delivery: Delivery, error: Exception) -> Outcome:
+    def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:
+        """`apart`: nobody knows which event of its batch it was; each is tried again alone before it dies."""
         outcome = self._retry.decide(error, delivery.attempt)
+        if apart and isinstance(outcome, DeadLetter) and delivery.attempt < self._retry.max_attempts:
+            outcome = RetryAfter(0.0, outcome.error, away=outcome.away)
         fields = {
             "event_id": shorten(delivery.message.event_id or ""),
             "event_type": shorten(delivery.message.routing_key),

@@ -124,7 +124,8 @@ class Subscriber:
 class Intake:
     """Deliveries on their way to the handlers, given out in helpings of at most `size`.
 
-    A helping is complete when it is full, or `within` seconds after its first delivery came.
+    A helping is complete when it is full, or `within` seconds after its first delivery came. A delivery that
+    has failed before is given out alone, so that it cannot fail others a second time.
     """
 
     def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
@@ -132,6 +133,8 @@ class Intake:
         self._within = within
         self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()
         self._turn = asyncio.Lock()
+        self._kept: Delivery | None = None
+        """Came while a helping was being filled, and does not belong in one."""
         self._closed = False
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
@@ -149,8 +152,10 @@ class Intake:
             first = await self._next()
             return [first] if first is not None else []
         async with self._turn:  # one worker fills one helping at a time, so that they get full
-            first = await self._next()
-            return await self._fill([first]) if first is not None else []
+            first, self._kept = self._kept or await self._next(), None
+            if first is None or self._closed:
+                return []
+            return [first] if first.attempt > 1 else await self._fill([first])
 
     async def _fill(self, helping: list[Delivery]) -> list[Delivery]:
         try:
@@ -158,6 +163,9 @@ class Intake:
                 while len(helping) < self._size:
                     if (delivery := await self._next()) is None:
                         return []
+                    if delivery.attempt > 1:
+                        self._kept = delivery
+                        break
                     helping.append(delivery)
         except TimeoutError:
             pass

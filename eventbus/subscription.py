@@ -30,7 +30,10 @@ _RIGHT_TOPICS: Final = f"Write {_EXAMPLE}"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Handle up to `size` events in one call, or what has come `within` seconds of the first."""
+    """Handle up to `size` events in one call, or what has come `within` seconds of the first.
+
+    When a call fails, each of its events is tried again alone: one bad event takes no others along.
+    """
 
     size: int = 100
     within: float = 1.0

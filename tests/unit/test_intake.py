@@ -16,8 +16,8 @@ class OrderCreated(Event, type="order.created"):
     pass
 
 
-def deliveries(count: int) -> list[Delivery]:
-    return [delivered(OrderCreated()) for _ in range(count)]
+def deliveries(count: int, attempt: int = 1) -> list[Delivery]:
+    return [delivered(OrderCreated(), attempt=attempt) for _ in range(count)]
 
 
 async def take(intake: Intake) -> list[Delivery]:
@@ -77,6 +77,28 @@ async def test_two_workers_fill_one_batch_after_the_other_so_that_they_get_full(
         intake.put([each])
         await asyncio.sleep(0)
     assert [await asyncio.wait_for(task, 5) for task in taking] == [given[:2], given[2:]]
+
+
+async def test_what_has_failed_before_is_given_out_alone_and_at_once():
+    intake, again = Intake(size=3, within=60), deliveries(2, attempt=2)
+    intake.put(again)
+    assert [await take(intake), await take(intake)] == [[again[0]], [again[1]]]
+
+
+async def test_what_has_failed_before_ends_the_batch_that_was_being_filled():
+    intake, given, again = Intake(size=9, within=60), deliveries(5), deliveries(1, attempt=2)
+    intake.put([*given[:2], *again, *given[2:]])
+    assert [await take(intake), await take(intake)] == [given[:2], again]
+    intake.put(deliveries(6))
+    assert len(await take(intake)) == 9
+
+
+async def test_what_was_kept_apart_is_dropped_too_when_it_is_closed():
+    intake = Intake(size=9, within=60)
+    intake.put([*deliveries(1), *deliveries(1, attempt=2)])
+    assert len(await take(intake)) == 1
+    intake.close()
+    assert await take(intake) == []
 
 
 @pytest.mark.parametrize("size", [1, 2])

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eventbus import Batch, Context, Envelope, Event, RetryPolicy, subscribe
+import pytest
+
+from eventbus import Batch, Context, Envelope, Event, Reject, RetryPolicy, subscribe
 from eventbus.outcome import Ack, DeadLetter, Outcome, Reason, RetryAfter
 from tests.support.handling import Bench, delivered
 
@@ -64,15 +66,28 @@ async def test_a_batch_of_which_nothing_can_be_read_runs_no_handler():
     assert ran == []
 
 
-async def test_a_batch_that_fails_is_retried_each_by_its_own_attempt():
+async def test_a_batch_that_fails_is_retried():
     outcomes = await in_batches(failing(ValueError("no"))).process(
-        *(delivered(OrderCreated(), attempt=attempt) for attempt in (1, 3, 5))
+        *(delivered(OrderCreated()) for _ in range(3))
     )
-    assert outcomes == [
-        RetryAfter(2.0, "ValueError: no"),
-        RetryAfter(8.0, "ValueError: no"),
-        DeadLetter(Reason.EXHAUSTED, "ValueError: no"),
+    assert outcomes == [RetryAfter(2.0, "ValueError: no")] * 3
+
+
+@pytest.mark.parametrize("error", [Reject("no card"), KeyError("no retry for this")])
+async def test_an_error_that_one_event_would_die_of_makes_each_of_a_batch_try_again_alone(error: Exception):
+    shop = in_batches(failing(error), retry=RetryPolicy(give_up_on=(KeyError,)))
+    outcomes = await shop.process(delivered(OrderCreated()), delivered(OrderCreated()))
+    assert [(type(outcome), outcome.delay) for outcome in outcomes if isinstance(outcome, RetryAfter)] == [
+        (RetryAfter, 0.0),
+        (RetryAfter, 0.0),
     ]
+    assert dead(await shop.outcome(delivered(OrderCreated(), attempt=2))) == Reason.REJECTED
+
+
+async def test_where_only_one_attempt_is_allowed_a_batch_that_fails_dies():
+    shop = in_batches(failing(ValueError("no")), retry=RetryPolicy(max_attempts=1))
+    outcomes = await shop.process(delivered(OrderCreated()), delivered(OrderCreated()))
+    assert [dead(outcome) for outcome in outcomes] == [Reason.EXHAUSTED] * 2
 
 
 async def test_the_context_of_a_batch_has_all_its_envelopes_and_the_highest_attempt():

@@ -227,6 +227,22 @@ async def test_a_batch_is_handled_before_publish_returns():
         assert seen == [[0, 1], [2]]
 
 
+async def test_one_bad_event_of_a_batch_takes_no_others_along():
+    seen: list[int] = []
+
+    @subscribe(OrderCreated, batch=Batch(size=10, within=0.01))
+    async def send(events: list[OrderCreated]) -> None:
+        if any(event.order_id == 3 for event in events):
+            raise Reject("no such address")
+        seen.extend(event.order_id for event in events)
+
+    async with TestBus(Service("email", [send])) as bus:
+        await bus.publish_many([OrderCreated(order_id=number) for number in range(5)])
+        await bus.advance(1)
+        assert sorted(seen) == [0, 1, 2, 4]
+        assert [(dead.reason, dead.attempts) for dead in bus.dead_letters] == [("rejected", 2)]
+
+
 async def test_older_versions_are_read_as_the_class_that_is_asked_for():
     class BookedV1(Event, type="room.booked", version="1.0"):
         price: Decimal
