@@ -16,7 +16,6 @@ from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.settling import Settler
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
 
 Restore = Callable[[str], Awaitable[None]]
@@ -166,15 +165,19 @@ class RabbitMQConsumption:
             waiting.cancel()
         if intake.wire.is_open:
             self._is_careful = False
-            self._widening = asyncio.create_task(self._widen(intake.wire))
+            self._widening = asyncio.create_task(self._widen(intake))
             await asyncio.wait({self._widening})
 
-    async def _widen(self, wire: Wire) -> None:
-        """A prefetch is a consumer's for good: another one takes its place."""
-        within = self._options.answer_timeout
+    async def _widen(self, intake: Intake) -> None:
+        """A prefetch is a consumer's for good: another one takes its place.
+
+        What is in hand counts for the first one still, so the second may have so many fewer.
+        """
+        wire, within = intake.wire, self._options.answer_timeout
         try:
             await ask(wire.channel.basic_cancel(self._consumer_tag or ""), within=within)
-            self._consumer_tag = await wire.consume(self._queue, prefetch=self._prefetch, within=within)
+            prefetch = self._prefetch - min(intake.in_hand, self._prefetch - 1)
+            self._consumer_tag = await wire.consume(self._queue, prefetch=prefetch, within=within)
         except (Lost, Refused) as loss:
             wire.end(loss)
 

@@ -26,7 +26,13 @@ class Intake:
         """Every delivery up to this tag is settled."""
         self._settled: set[int] = set()
         """And these above it."""
+        self._newest = 0
         wire.listen(on_arrival=self._take)
+
+    @property
+    def in_hand(self) -> int:
+        """How many deliveries are not settled yet."""
+        return self._newest - self._floor - len(self._settled)
 
     def holds(self, tag: int) -> bool:
         """Whether the delivery is still ours to settle; the broker ends a channel that settles twice."""
@@ -66,6 +72,7 @@ class Intake:
     def _take(self, arrival: Arrival) -> None:
         if not self.wire.is_open:
             return  # cancelled by the broker, which hands it over again
+        self._newest = arrival.tag
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)
