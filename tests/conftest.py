@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,8 @@ SHARED_NODE = pytest.StashKey[RabbitNode]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """One lifeline for the whole run; it is the controller's, because a worker may end before the others."""
+    # A run in the background may have been told to ignore interrupts, and so would every program it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     given: dict[str, str] | None = getattr(config, "workerinput", None)
     if given is not None:
         config.stash[RUN_DIRECTORY] = Path(given["run_directory"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from eventbus.errors import BrokerUnreachable, EventBusError, TopologyError, describe
 from eventbus.logs import get_logger
@@ -51,14 +51,6 @@ class RabbitMQConsumption:
         self._stopped = False
         self._intake: Intake | None = None
         self._consumer_tag: str | None = None
-        self._is_careful = self._prefetch > 1 and not names.is_dead_queue(queue)
-        """Until it is known that nothing in the queue has killed those who had it: one delivery at a time.
-
-        Nobody handles dead letters; they were handed over often because somebody looked, and all of them must
-        be in hand at a time to go back in their order.
-        """
-        self._unsuspected = asyncio.Event()
-        self._widening: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._log = get_logger("eventbus.rabbitmq").bind(queue=queue)
 
@@ -105,8 +97,6 @@ class RabbitMQConsumption:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
-        if self._widening is not None:
-            await asyncio.wait({self._widening})
 
     def _no_more(self) -> None:
         self._stopped = True
@@ -127,8 +117,6 @@ class RabbitMQConsumption:
         return arrived
 
     def _arrive(self, delivery: Delivery) -> None:
-        if not handle_of(delivery).is_suspect:
-            self._unsuspected.set()
         self._arrived.append(delivery)
         self._wake.set()
 
@@ -136,7 +124,6 @@ class RabbitMQConsumption:
         pauses = Pauses(self._options.first_pause, self._options.longest_pause)
         while True:
             began = asyncio.get_running_loop().time()
-            await self._get_past_suspects(intake)
             await asyncio.wait({intake.wire.lost})
             self._log.warning("consumption.lost", problem=str(intake.wire.lost.result()))
             self._take_arrived()  # they come back from the queue
@@ -148,38 +135,6 @@ class RabbitMQConsumption:
                 pauses.reset()
             intake = await self._begin_again(pauses)
             self._log.info("consumption.resumed")
-
-    async def _get_past_suspects(self, intake: Intake) -> None:
-        """Return when a delivery above suspicion has come; from then on more than one comes at a time.
-
-        A message that kills its process takes all that was handed over with it along. One by one, it dies
-        alone, until the delivery limit puts it with the dead letters.
-        """
-        if not self._is_careful:
-            return
-        waiting = asyncio.ensure_future(self._unsuspected.wait())
-        try:
-            either: set[asyncio.Future[Any]] = {waiting, intake.wire.lost}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        if intake.wire.is_open:
-            self._is_careful = False
-            self._widening = asyncio.create_task(self._widen(intake))
-            await asyncio.wait({self._widening})
-
-    async def _widen(self, intake: Intake) -> None:
-        """A prefetch is a consumer's for good: another one takes its place.
-
-        What is in hand counts for the first one still, so the second may have so many fewer.
-        """
-        wire, within = intake.wire, self._options.answer_timeout
-        try:
-            await ask(wire.channel.basic_cancel(self._consumer_tag or ""), within=within)
-            prefetch = self._prefetch - min(intake.in_hand, self._prefetch - 1)
-            self._consumer_tag = await wire.consume(self._queue, prefetch=prefetch, within=within)
-        except (Lost, Refused) as loss:
-            wire.end(loss)
 
     async def _begin_again(self, pauses: Pauses) -> Intake:
         known: str | None = None
@@ -209,11 +164,7 @@ class RabbitMQConsumption:
         wire = await self._link.channel(within=within)
         try:
             self._intake = intake = Intake(wire, self._queue, self._names, self._arrive)
-            if self._is_careful:
-                found = await ask(wire.channel.queue_declare(self._queue, passive=True), within=within)
-                self._is_careful = bool(found.message_count)
-            prefetch = 1 if self._is_careful else self._prefetch
-            self._consumer_tag = await wire.consume(self._queue, prefetch=prefetch, within=within)
+            self._consumer_tag = await wire.consume(self._queue, prefetch=self._prefetch, within=within)
         except BaseException:
             await wire.close()
             raise

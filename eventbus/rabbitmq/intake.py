@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from eventbus.headers import attempt
 from eventbus.rabbitmq.death import dead_message_of
@@ -26,13 +25,7 @@ class Intake:
         """Every delivery up to this tag is settled."""
         self._settled: set[int] = set()
         """And these above it."""
-        self._newest = 0
         wire.listen(on_arrival=self._take)
-
-    @property
-    def in_hand(self) -> int:
-        """How many deliveries are not settled yet."""
-        return self._newest - self._floor - len(self._settled)
 
     def holds(self, tag: int) -> bool:
         """Whether the delivery is still ours to settle; the broker ends a channel that settles twice."""
@@ -72,11 +65,10 @@ class Intake:
     def _take(self, arrival: Arrival) -> None:
         if not self.wire.is_open:
             return  # cancelled by the broker, which hands it over again
-        self._newest = arrival.tag
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)
-        handle = Handle(self, arrival.tag, is_suspect=_is_suspect(arrival))
+        handle = Handle(self, arrival.tag)
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
 
 
@@ -86,21 +78,9 @@ class Handle:
 
     intake: Intake
     tag: int
-    is_suspect: bool
-    """It may be what killed the processes that had it."""
 
 
 def handle_of(delivery: Delivery) -> Handle:
     if not isinstance(delivery.tag, Handle):
         raise TypeError(f"a delivery of another transport: {delivery.tag!r}")
     return delivery.tag
-
-
-def _is_suspect(arrival: Arrival) -> bool:
-    """Handed over several times before, and never settled. Once is what every restart does to some."""
-    returns = (arrival.properties.headers or {}).get("x-delivery-count")
-    return arrival.redelivered and isinstance(returns, int) and returns >= _SUSPICIOUS
-
-
-_SUSPICIOUS: Final = 2
-"""Times."""

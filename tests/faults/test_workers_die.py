@@ -13,11 +13,10 @@ import pytest
 
 from eventbus.ids import new_event_id
 from tests.conformance.process import Process
-from tests.support.broker import Broker
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy, Method, Way
 from tests.support.ledger import Ledger
-from tests.support.load import SEEN, TYPE, Publishing, all_handled, auditing, bus_to
+from tests.support.load import SEEN, Publishing, all_handled, auditing, bus_to
 
 PROGRAM = "tests.faults.program"
 STARTING = 30.0
@@ -64,35 +63,6 @@ async def test_a_worker_killed_between_a_retry_copy_and_its_ack_leaves_two_copie
             await eventually(lambda: ledger.handled[SEEN][event_id] == 2, within=10)
 
     assert list(ledger.handled[SEEN]) == [event_id]
-
-
-async def test_a_message_that_kills_its_process_ends_alone_in_the_dead_letters(
-    rabbitmq: Broker, vhost: str, amqp_url: str, ledger: Ledger, log: Path
-):
-    limit = {"pattern": "^audit.seen$", "apply-to": "queues", "definition": {"delivery-limit": 4}}
-    await asyncio.to_thread(rabbitmq.api, "PUT", f"policies/{vhost}/limit", limit)
-    async with bus_to(amqp_url) as bus:
-        async with bus.running(auditing(ledger)):
-            pass  # the queue exists from now on
-        events = {number: await bus.publish(TYPE, {"order_id": number}) for number in range(1, 31)}
-        ledger.confirmed |= {receipt.event_id for receipt in events.values()}
-        deaths = 0
-        while not (dead := await bus.transport.dead_letters(SEEN, limit=100)):
-            async with worker(amqp_url, "poison", log=log) as process:
-                await process._process.wait()
-                await process.kill()
-                ledger.handled[SEEN].update(noted(process.said, "ended"))
-            deaths += 1
-        for letter in dead:
-            ledger.dead[SEEN][letter.message.event_id or ""] += 1
-        async with bus.running(auditing(ledger)):
-            await all_handled(ledger)
-        assert len(await bus.transport.dead_letters(SEEN, limit=100)) == 1
-
-    assert deaths == 5
-    assert ledger.dead[SEEN] == {events[13].event_id: 1}
-    assert dead[0].reason == "delivery-limit"
-    assert set(ledger.handled[SEEN]) == ledger.confirmed - {events[13].event_id}
 
 
 async def test_a_worker_that_is_asked_to_stop_finishes_what_it_has_begun(
