@@ -142,7 +142,7 @@ class RabbitMQConsumption:
             # Also before the first attempt: a consumer that is ended at once again must not make a hot loop.
             await asyncio.sleep(pauses.next())
             try:
-                return await self._begin(within=self._options.answer_timeout)
+                return await self._begin(within=self._options.connect_timeout)
             except (Lost, Refused) as error:
                 problem = str(error)
                 if isinstance(error, Refused) and error.code == _NOT_FOUND:
