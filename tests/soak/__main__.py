@@ -72,10 +72,14 @@ async def soak(running: list[RabbitNode], chance: random.Random, seconds: float)
             await stack.enter_async_context(bus.running(auditing(ledger)))
         await asyncio.sleep(SETTLING)
         publishings = [Publishing(bus, ledger, timeout=TIMEOUT, pause=0.01) for bus in buses]
-        async with AsyncExitStack() as publishing:
-            for each in publishings:
-                await publishing.enter_async_context(each.going_on(side_by_side=4))
-            await _inject(Faults(running, proxies, chance), chance, seconds, ledger)
+        try:
+            async with asyncio.timeout(seconds + CATCHING_UP), AsyncExitStack() as publishing:
+                for each in publishings:
+                    await publishing.enter_async_context(each.going_on(side_by_side=4))
+                await _inject(Faults(running, proxies, chance), chance, seconds, ledger)
+        except TimeoutError:
+            tell(f"publishers did not get through within {CATCHING_UP:g} s of the last fault")
+            return 1
         slowest = max(each.slowest for each in publishings)
         return await _conclude(ledger, slowest)
 
@@ -97,6 +101,7 @@ async def _inject(faults: Faults, chance: random.Random, seconds: float, ledger:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         await asyncio.sleep(chance.uniform(*PAUSES))
+        faults.check()
         name = await faults.inject()
         tell(
             f"{max(0.0, end - time.monotonic()):5.0f} s left  {name:32}"

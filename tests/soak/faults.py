@@ -19,6 +19,11 @@ class Faults:
     proxies: list[FaultProxy]
     chance: random.Random
 
+    def check(self) -> None:
+        """Raises AssertionError when somebody else has ended a node: then the books say nothing."""
+        for number, node in enumerate(self.nodes, 1):
+            assert node.is_alive, f"node {number} of {len(self.nodes)} was ended from outside"
+
     async def inject(self) -> str:
         """Returns when it is over; what it was."""
         kinds: dict[str, Callable[[], Awaitable[None]]] = {

@@ -108,6 +108,11 @@ class RabbitNode:
         """Paused counts as running."""
         return self._server is not None
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there; False where somebody else has ended it."""
+        return self._server is not None and self._server.poll() is None
+
     def pause(self) -> None:
         """A silent peer: connections stay open, and nothing answers."""
         os.killpg(self._running.pid, signal.SIGSTOP)
