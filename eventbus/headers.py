@@ -19,7 +19,7 @@ FAILED_AT: Final = "eventbus-failed-at"
 TRACEPARENT: Final = "traceparent"
 
 Headers = Mapping[str, object]
-"""AMQP field values: str, bytes, bool, int, float, Decimal, datetime, None, and lists and dicts of them."""
+"""AMQP field values: str, bytes, bool, int, float, datetime, None, and lists and dicts of them."""
 
 MAX_ATTEMPT: Final = 2**63 - 1
 """The largest number that AMQP carries; a forged one must not make a message that cannot be sent."""

@@ -20,6 +20,7 @@ from eventbus.service import Member, Service
 from eventbus.subscriber import Declare, Subscriber
 from eventbus.threads import HandlerThreads
 from eventbus.transport import Transport
+from eventbus.watchdog import Watchdog
 
 AFTER_GRACE: Final = 5.0
 """Seconds that cancelled handlers get to end, and then the clean-ups of the services' dependencies."""
@@ -60,6 +61,7 @@ class Worker:
         self._subscribers: list[Subscriber] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._completing: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog()
         self._log = get_logger("eventbus.worker")
 
     @property
@@ -70,6 +72,7 @@ class Worker:
     async def start(self, declare: Declare | None = None) -> None:
         """`declare`: where the queues are still to be declared, each by its own subscription."""
         began = time.perf_counter()
+        self._watchdog.start()
         for service in self._services:
             self._subscribers += self._assemble(service, declare)
         for subscriber in self._subscribers:
@@ -111,6 +114,7 @@ class Worker:
         await self._clean_up()
         for threads in self._threads:
             threads.stop()
+        self._watchdog.stop()
         self._log.info("worker.stopped")
 
     def _assemble(self, service: Service, declare: Declare | None) -> list[Subscriber]:

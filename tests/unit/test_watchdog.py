@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from eventbus import Service, subscribe
+from eventbus.testing import TestBus
 from eventbus.watchdog import Watchdog
 from tests.support.eventually import eventually
 
@@ -71,3 +73,16 @@ async def test_it_ends_with_its_loop(watched: pytest.LogCaptureFixture) -> None:
 
     await asyncio.to_thread(watch_a_short_life)
     assert watched.messages == []
+
+
+async def test_a_worker_keeps_watch_over_its_handlers(watched: pytest.LogCaptureFixture) -> None:
+    @subscribe("order.created")
+    async def charge_order(event: dict[str, object]) -> None:
+        time.sleep(2.5)  # noqa: ASYNC251 -- the mistake that is to be found
+
+    async with TestBus(Service("payment", [charge_order])) as bus:
+        await bus.publish("order.created", {})
+
+    message = await eventually(lambda: watched.messages and watched.messages[0])
+    assert "loop.blocked" in message
+    assert "subscription=payment.charge_order" in message
