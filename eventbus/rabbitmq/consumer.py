@@ -11,6 +11,7 @@ from eventbus.errors import BrokerUnreachable, EventBusError, TopologyError, des
 from eventbus.logs import get_logger
 from eventbus.outcome import Outcome
 from eventbus.rabbitmq.ask import Lost, Refused, ask
+from eventbus.rabbitmq.caution import BeginAgain, Caution
 from eventbus.rabbitmq.intake import Intake, handle_of
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.settling import Settler
@@ -41,7 +42,9 @@ class RabbitMQConsumption:
     ) -> None:
         self._link = link
         self._queue = queue
-        self._prefetch = max(1, min(prefetch, _MOST_PREFETCH))
+        self._caution = Caution(
+            max(1, min(prefetch, _MOST_PREFETCH)), is_needed=not names.is_dead_queue(queue)
+        )
         self._settler = settler
         self._names = names
         self._options = options
@@ -110,6 +113,7 @@ class RabbitMQConsumption:
                 return
             self._wake.clear()
             if batch := self._take_arrived():
+                self._caution.handing_over()
                 yield batch
 
     def _take_arrived(self) -> list[Delivery]:
@@ -117,6 +121,10 @@ class RabbitMQConsumption:
         return arrived
 
     def _arrive(self, delivery: Delivery) -> None:
+        handle = handle_of(delivery)
+        if (reason := self._caution.judge(handle.returns)) is not None:
+            handle.intake.wire.end(reason)
+            return
         self._arrived.append(delivery)
         self._wake.set()
 
@@ -125,7 +133,7 @@ class RabbitMQConsumption:
         while True:
             began = asyncio.get_running_loop().time()
             await asyncio.wait({intake.wire.lost})
-            self._log.warning("consumption.lost", problem=str(intake.wire.lost.result()))
+            self._tell(intake.wire.lost.result())
             self._take_arrived()  # they come back from the queue
             await intake.wire.close()
             if self._link.state is LinkState.CLOSED:
@@ -135,6 +143,10 @@ class RabbitMQConsumption:
                 pauses.reset()
             intake = await self._begin_again(pauses)
             self._log.info("consumption.resumed")
+
+    def _tell(self, loss: Exception) -> None:
+        what = "consumption.cautious" if isinstance(loss, BeginAgain) else "consumption.lost"
+        self._log.warning(what, problem=str(loss), prefetch=self._caution.prefetch)
 
     async def _begin_again(self, pauses: Pauses) -> Intake:
         known: str | None = None
@@ -164,7 +176,9 @@ class RabbitMQConsumption:
         wire = await self._link.channel(within=within)
         try:
             self._intake = intake = Intake(wire, self._queue, self._names, self._arrive)
-            self._consumer_tag = await wire.consume(self._queue, prefetch=self._prefetch, within=within)
+            self._consumer_tag = await wire.consume(
+                self._queue, prefetch=self._caution.prefetch, within=within
+            )
         except BaseException:
             await wire.close()
             raise

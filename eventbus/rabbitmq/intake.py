@@ -68,7 +68,7 @@ class Intake:
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)
-        handle = Handle(self, arrival.tag)
+        handle = Handle(self, arrival.tag, _returns(arrival))
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
 
 
@@ -78,9 +78,19 @@ class Handle:
 
     intake: Intake
     tag: int
+    returns: int = 0
+    """How often it was handed over before and came back without an outcome."""
 
 
 def handle_of(delivery: Delivery) -> Handle:
     if not isinstance(delivery.tag, Handle):
         raise TypeError(f"a delivery of another transport: {delivery.tag!r}")
     return delivery.tag
+
+
+def _returns(arrival: Arrival) -> int:
+    """As a quorum queue counts; others do not."""
+    if not arrival.redelivered:
+        return 0
+    count = (arrival.properties.headers or {}).get("x-delivery-count")
+    return count if isinstance(count, int) else 0

@@ -93,6 +93,9 @@ class Names:
     def dead_queue(self, queue: str) -> str:
         return f"{queue}{_DEAD_SUFFIX}"
 
+    def is_dead_queue(self, queue: str) -> bool:
+        return queue.endswith(_DEAD_SUFFIX)
+
     def route(self, message: Message) -> Route:
         """Raises `InvalidEvent` for a delay that the network cannot keep."""
         if message.delay > 0:

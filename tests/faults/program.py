@@ -1,6 +1,7 @@
 """A worker in a process of its own, to kill. It says what it does, one line at a time.
 
 URL hold             handles nothing to the end
+URL poison           dies of order 13
 URL slow SECONDS     takes its time
 URL failing          asks for a retry of everything
 """
@@ -42,6 +43,15 @@ def hold() -> Handle:
     return handle
 
 
+def poison() -> Handle:
+    async def handle(event: dict[str, Any], context: Context) -> None:
+        if event["order_id"] == 13:
+            os._exit(13)
+        await asyncio.sleep(0.2)  # so that others are in the middle of their work when it dies
+
+    return handle
+
+
 def slow(seconds: str) -> Handle:
     async def handle(event: dict[str, Any], context: Context) -> None:
         await asyncio.sleep(float(seconds))
@@ -58,6 +68,7 @@ def failing() -> Handle:
 
 HANDLERS: dict[str, Callable[..., Handle]] = {
     "hold": hold,
+    "poison": poison,
     "slow": slow,
     "failing": failing,
 }

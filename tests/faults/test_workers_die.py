@@ -7,19 +7,24 @@ import signal
 import time
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from eventbus import Bus
 from eventbus.ids import new_event_id
 from tests.conformance.process import Process
+from tests.support.broker import Broker
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy, Method, Way
 from tests.support.ledger import Ledger
-from tests.support.load import SEEN, Publishing, all_handled, auditing, bus_to
+from tests.support.load import SEEN, TYPE, Publishing, all_handled, auditing, bus_to
 
 PROGRAM = "tests.faults.program"
 STARTING = 30.0
+LIMIT = 10
+"""Deliveries that a message may survive without an outcome; the queues' own is 20."""
 
 
 @pytest.fixture
@@ -65,6 +70,32 @@ async def test_a_worker_killed_between_a_retry_copy_and_its_ack_leaves_two_copie
     assert list(ledger.handled[SEEN]) == [event_id]
 
 
+async def test_a_message_that_kills_its_process_ends_alone_in_the_dead_letters(
+    rabbitmq: Broker, vhost: str, amqp_url: str, ledger: Ledger, log: Path
+):
+    limit = {"pattern": "^audit.seen$", "apply-to": "queues", "definition": {"delivery-limit": LIMIT}}
+    await asyncio.to_thread(rabbitmq.api, "PUT", f"policies/{vhost}/limit", limit)
+    async with bus_to(amqp_url) as bus:
+        async with bus.running(auditing(ledger)):
+            pass  # the queue exists from now on
+        events = {number: await bus.publish(TYPE, {"order_id": number}) for number in range(1, 31)}
+        ledger.confirmed |= {receipt.event_id for receipt in events.values()}
+        while not (dead := await bus.transport.dead_letters(SEEN, limit=100)):
+            async with worker(amqp_url, "poison", log=log) as process:
+                await eventually(partial(it_has_died_or_its_message, process, bus), within=STARTING)
+                await process.kill()
+                ledger.handled[SEEN].update(noted(process.said, "ended"))
+        for letter in dead:
+            ledger.dead[SEEN][letter.message.event_id or ""] += 1
+        async with bus.running(auditing(ledger)):
+            await all_handled(ledger)
+        assert len(await bus.transport.dead_letters(SEEN, limit=100)) == 1
+
+    assert ledger.dead[SEEN] == {events[13].event_id: 1}
+    assert dead[0].reason == "delivery-limit"
+    assert set(ledger.handled[SEEN]) == ledger.confirmed - {events[13].event_id}
+
+
 async def test_a_worker_that_is_asked_to_stop_finishes_what_it_has_begun(
     amqp_url: str, ledger: Ledger, log: Path
 ):
@@ -106,6 +137,11 @@ async def test_a_second_signal_hurries_and_what_was_begun_is_handed_over_again(
             await all_handled(ledger)
 
     assert ledger.handled[SEEN] == Counter(dict.fromkeys(ledger.confirmed, 1))
+
+
+async def it_has_died_or_its_message(process: Process, bus: Bus) -> bool:
+    (stats,) = await bus.transport.stats([SEEN])
+    return process._process.returncode is not None or stats.dead > 0
 
 
 async def ready(log: Path) -> None:
