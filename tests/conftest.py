@@ -1,4 +1,4 @@
-"""What every test can ask for: a real RabbitMQ, with a virtual host of its own."""
+"""What every test can ask for: a real RabbitMQ, PostgreSQL, Redis, with a place in it of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +16,13 @@ import structlog
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
+from tests.support.postgres_server import PostgresServer, create_database, drop_database
 from tests.support.rabbitmq_node import RabbitNode
+from tests.support.redis_server import RedisServer, numbered_database, opened_empty
 
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
+SHARED_STORES = pytest.StashKey[list[PostgresServer | RedisServer]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,6 +98,79 @@ def private_node(pytestconfig: pytest.Config) -> Iterator[StartNode]:
     yield start
     for node in nodes:
         node.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_store(pytestconfig: pytest.Config) -> StartStore:
+    """The URL of a server that all workers share: the first that asks for it starts it."""
+    run_directory = pytestconfig.stash[RUN_DIRECTORY]
+    servers = pytestconfig.stash[SHARED_STORES] = []
+
+    def start(name: str, make: Callable[[Path], PostgresServer | RedisServer]) -> str:
+        address = run_directory / name
+        with (run_directory / f"{name}.starting").open("w") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            if not address.exists():
+                server = make(run_directory)
+                servers.append(server)  # kept, and ended by the lifeline, as the node above
+                server.start()
+                address.write_text(server.url)
+            return address.read_text()
+
+    return start
+
+
+class StartStore(Protocol):
+    def __call__(self, name: str, make: Callable[[Path], PostgresServer | RedisServer]) -> str: ...
+
+
+@pytest.fixture(scope="session")
+def postgres_server(shared_store: StartStore) -> str:
+    """The URL of EVENTBUS_TEST_POSTGRES_URL, else of a PostgreSQL that the first test starts."""
+    given = os.environ.get("EVENTBUS_TEST_POSTGRES_URL")
+    return given or shared_store("postgres", lambda directory: PostgresServer(directory, fsync=False))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database, for this test alone."""
+    database = create_database(postgres_server)
+    yield database
+    drop_database(postgres_server, database)
+
+
+@pytest.fixture
+def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A PostgreSQL that this test may kill, freeze, start again."""
+    server = PostgresServer(pytestconfig.stash[RUN_DIRECTORY], fsync=False)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_server(shared_store: StartStore) -> str:
+    """The URL of EVENTBUS_TEST_REDIS_URL, else of a Redis that the first test starts."""
+    return os.environ.get("EVENTBUS_TEST_REDIS_URL") or shared_store("redis", RedisServer)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> Iterator[str]:
+    """The URL of an empty logical database, for this test alone: each worker has one of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    database = numbered_database(redis_server, worker)
+    with opened_empty(database) as client:
+        yield database
+        client.flushdb()
+
+
+@pytest.fixture
+def redis(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
+    """A Redis that this test may kill, freeze, start again; it keeps over a kill what it has answered for."""
+    server = RedisServer(pytestconfig.stash[RUN_DIRECTORY], appendonly=True)
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(autouse=True)

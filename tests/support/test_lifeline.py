@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support.eventually import eventually_sync
 from tests.support.lifeline import Lifeline, attach, detach
+from tests.support.processes import alive
 
 OWNER = """
 import subprocess, sys, time
@@ -18,15 +19,6 @@ attach(lifeline.directory, server.pid)
 print(lifeline.directory, server.pid, flush=True)
 time.sleep(60)
 """
-
-
-def alive(pid: int) -> bool:
-    """A process that ended counts as dead even where nobody has waited for it yet."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 def test_a_killed_owner_takes_its_processes_and_its_files_along() -> None:
