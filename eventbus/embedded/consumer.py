@@ -15,11 +15,11 @@ from eventbus.embedded import queueing
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.queueing import ANY_NUMBER, Claim, Claimed, Settlement
 from eventbus.embedded.routing import DEAD_SUFFIX
-from eventbus.embedded.row import unpack
 from eventbus.embedded.transaction import Transaction, WriteFailed
 from eventbus.errors import BrokerUnreachable
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
+from eventbus.record import unpack
 from eventbus.transport import Delivery
 
 _PAUSE_AFTER_TROUBLE: Final = 1.0

@@ -9,7 +9,7 @@ from typing import Final
 
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.routing import DEAD_SUFFIX, queue_id
-from eventbus.embedded.row import unpack
+from eventbus.record import unpack
 from eventbus.transport import DeadLetterEntry
 
 _PAGE: Final = 500

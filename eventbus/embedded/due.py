@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from eventbus.clock import Clock
-from eventbus.embedded.row import microseconds
+from eventbus.record import microseconds
 
 _LONGEST_NAP: Final = 1.0
 """Seconds of real time: the clock may be set forward, or the machine may sleep."""

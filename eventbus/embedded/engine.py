@@ -18,7 +18,6 @@ from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.queueing import Registered, give_back
 from eventbus.embedded.retention import Retention
 from eventbus.embedded.routing import Routes
-from eventbus.embedded.row import microseconds
 from eventbus.embedded.sending import Parcel, next_due, promote, store
 from eventbus.embedded.session import Session
 from eventbus.embedded.transaction import Changes, Transaction, WriteFailed
@@ -27,6 +26,7 @@ from eventbus.embedded.watch import Watch
 from eventbus.embedded.writer import Writer
 from eventbus.errors import BrokerUnreachable
 from eventbus.logs import get_logger
+from eventbus.record import microseconds
 
 Answer = TypeVar("Answer")
 

@@ -11,9 +11,9 @@ from typing import Final, Literal, assert_never
 
 from eventbus.embedded.bulk import within_bytes
 from eventbus.embedded.engine import Engine
-from eventbus.embedded.row import microseconds, moment, unpack
 from eventbus.embedded.transaction import WriteFailed
 from eventbus.errors import BrokerUnreachable
+from eventbus.record import microseconds, moment, unpack
 from eventbus.transport import LogEntry, LogStart
 
 _BATCH: Final = 200

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Final
 
 from eventbus import headers
-from eventbus.embedded.row import microseconds, pack, unpack
 from eventbus.embedded.transaction import Transaction
 from eventbus.outcome import Reason
+from eventbus.record import microseconds, pack, unpack
 from eventbus.transport import Message
 
 _READY: Final = """

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from eventbus.embedded.options import EmbeddedOptions
-from eventbus.embedded.row import microseconds
 from eventbus.embedded.transaction import Transaction
+from eventbus.record import microseconds
 
 _STEP: Final = 500
 """Entries looked at in one transaction, so that whoever publishes meanwhile is not held up."""

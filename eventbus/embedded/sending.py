@@ -13,8 +13,8 @@ from typing import Final
 
 from eventbus.embedded.bulk import insert, within_bytes
 from eventbus.embedded.routing import Routes
-from eventbus.embedded.row import pack, routing_key_of
 from eventbus.embedded.transaction import Transaction
+from eventbus.record import pack, routing_key_of
 from eventbus.transport import Message
 
 _LOG: Final = "INSERT INTO eventbus_log (logged_at, properties, body) VALUES "

@@ -14,11 +14,11 @@ from eventbus.embedded.consumer import EmbeddedConsumption
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.publishing import Publishing
-from eventbus.embedded.row import moment
 from eventbus.embedded.sending import next_due
 from eventbus.embedded.transaction import Transaction
 from eventbus.embedded.url import url_of
 from eventbus.errors import BrokerUnreachable, SendFate
+from eventbus.record import moment
 from eventbus.transport import (
     Consumption,
     DeadLetterEntry,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.embedded.row import pack, unpack
 from eventbus.errors import InvalidEvent
+from eventbus.record import pack, unpack
 from eventbus.transport import Message
 
 _TEXT = st.text(st.characters())  # lone surrogates too

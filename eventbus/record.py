@@ -1,4 +1,4 @@
-"""A message as it lies in a row: its body untouched, everything else as one JSON text."""
+"""A message as it lies in a row of a database: its body untouched, everything else as one JSON text."""
 
 from __future__ import annotations
 

@@ -1,0 +1,215 @@
+"""The port to what must survive a crash on our side of the broker.
+
+The inbox remembers what each subscription has handled; the outbox keeps events that were written together
+with the state they tell of, until the broker has them. Every store passes the one suite in
+`tests/conformance/store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from eventbus.errors import EventBusError
+from eventbus.transport import Message
+
+
+@dataclass(frozen=True, slots=True)
+class InboxKey:
+    """What is handled once: an event, by a subscription; anew in each replay that asks for it."""
+
+    subscription: str
+    event_id: str
+    replay: str = ""
+
+
+class Claim(Enum):
+    """What became of the wish to handle something."""
+
+    OURS = auto()
+    """Handle it, and then complete or release it. Also what this process has claimed before."""
+    HANDLED = auto()
+    """It has had its effect."""
+    HELD = auto()
+    """Another process is handling it, and alive: ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxAnswer:
+    """What an exchange with the inbox has brought."""
+
+    claims: Sequence[Claim]
+    """One for each that was to be claimed, in that order."""
+    lost: frozenset[InboxKey] = field(default_factory=frozenset[InboxKey])
+    """Of those to complete: this process was taken for dead, and they are another's by now."""
+
+
+class Inbox(Protocol):
+    """Claims belong to a process (one opened store), and last while it says that it lives."""
+
+    async def exchange(
+        self,
+        *,
+        claim: Sequence[InboxKey] = (),
+        complete: Sequence[InboxKey] = (),
+        release: Sequence[InboxKey] = (),
+    ) -> InboxAnswer:
+        """Complete, release and claim, in this order, in one round trip and one transaction.
+
+        Each list names a key once. To complete what is completed, and to release what is not ours, changes
+        nothing. Durable when it returns; raises `StoreUnavailable`, and doing it again is always right.
+        """
+        ...
+
+    async def purge(self, *, older: timedelta, limit: int) -> int:
+        """Forget what was claimed longer ago, at most `limit` of it; the answer is how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One event that the broker does not have yet."""
+
+    id: int
+    message: Message
+    """Its `delay` is what is left of it."""
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for a relay."""
+
+    events: int
+    bytes: int
+    """Of their bodies."""
+    oldest_age: float | None
+    """Seconds; None where nothing waits."""
+
+
+class Taken(Protocol):
+    """Entries that no other relay sends meanwhile."""
+
+    @property
+    def entries(self) -> Sequence[OutboxEntry]:
+        """In the order in which they were put; those of one key are never with two relays at once."""
+        ...
+
+    async def sent(self, entries: Sequence[OutboxEntry]) -> None:
+        """The broker has these: remove them, or keep them as sent, as the store's options say."""
+        ...
+
+
+class Outbox(Protocol):
+    async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
+        """In a transaction of its own. On the disk when it returns."""
+        ...
+
+    def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
+        """What is to be sent next; what was not `sent` at the end of the context can be taken again."""
+        ...
+
+    async def changed(self, *, within: float) -> None:
+        """Return when there may be something to take, or after so many seconds."""
+        ...
+
+    async def backlog(self) -> Backlog: ...
+
+
+class Transaction(Protocol):
+    """A handler that asks for it runs inside: `async def book(event: OrderPaid, transaction: Transaction)`.
+
+    Its own statements, the mark that the event is handled, and everything it publishes become true together
+    when it returns, or not at all when it raises.
+    """
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own: a `sqlite3.Connection`, an `asyncpg.Connection`. Neither commit nor close it."""
+        ...
+
+    async def execute(self, statement: str, *parameters: object) -> int:
+        """How many rows it changed. Placeholders as the database has them: `?` or `$1`."""
+        ...
+
+    async def fetch(self, statement: str, *parameters: object) -> Sequence[Mapping[str, Any]]: ...
+
+
+class Joined(Protocol):
+    """What the bus writes in somebody's transaction; it commits and vanishes with that."""
+
+    async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None: ...
+
+    def put_now(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
+        """The same without an event loop; raises `WrongTransaction` where the connection needs one."""
+        ...
+
+    async def complete(self, keys: Sequence[InboxKey]) -> frozenset[InboxKey]:
+        """Those of them that are not ours any more: then nothing of the transaction may become true."""
+        ...
+
+
+class Store(Protocol):
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets; fit for logs."""
+        ...
+
+    @property
+    def inbox(self) -> Inbox: ...
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """None where the store is an inbox only."""
+        ...
+
+    async def open(self) -> None:
+        """Create or migrate what is ours, under a lock; from now on this process says that it lives.
+
+        Raises `StoreUnavailable`, or `ConfigurationError` for one that cannot work: of a newer schema,
+        read-only, no database at all.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Its claims are released."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits at the end of the context, rolls back when it is left by an error.
+
+        Raises `StoreUnavailable`, `ConfigurationError` where the store is an inbox only.
+        """
+        ...
+
+    def join(self, transaction: object) -> Joined:
+        """For one of `transaction`, or a user's own connection or session to the same database.
+
+        Raises `WrongTransaction` before anything is written.
+        """
+        ...
+
+
+class StoreUnavailable(EventBusError):
+    """The database does not answer, or takes nothing. What was asked of it may be asked again."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        self.problem = problem
+        super().__init__(
+            f"the store at {url} is not available: {problem}. Handlers wait until it is; "
+            "`eventbus doctor` tells more."
+        )
+
+
+class WrongTransaction(EventBusError):
+    """What was given as a transaction is none of this store's; nothing was written."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"transaction: {problem}. {remedy}")
