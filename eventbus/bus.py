@@ -11,10 +11,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
+from eventbus import handling_time
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
-from eventbus.errors import ConfigurationError, EventBusError, TopologyError
+from eventbus.errors import ConfigurationError, EventBusError, TopologyError, shorten
 from eventbus.event import Event
 from eventbus.options import PublishOptions
 from eventbus.publisher import Publisher, Receipt
@@ -54,7 +55,7 @@ class Bus:
         self.clock = clock or SystemClock()
         self.registry = Registry(closed=bool(self.settings.schemas))
         """The event classes by which events are published by name."""
-        self.transport = connect(self.settings.url, self.settings.namespace, self.settings, self.clock)
+        self.transport = connect(self.settings, source, self.clock)
         self._declare = declare
         self._codec = Codec(Limits(body=self.settings.max_body_bytes))
         self._publisher = Publisher(
@@ -122,8 +123,10 @@ class Bus:
         """Declare the services' queues and run their subscriptions; returns when all are consuming.
 
         A subscription whose queue the broker refuses reports that, and is tried again while the others run.
+        Raises `ConfigurationError` where a handler may take longer than the broker waits for it.
         """
         self._must_be_open()
+        handling_time.check(services, self.transport.handling_limit)
         for service in services:
             _check_name(service, self.settings.namespace)
             self.registry.learn(service.events())
@@ -176,8 +179,9 @@ def topology(services: Iterable[Service]) -> Topology:
     return Topology(tuple(queue for service in services for queue in service.topology.queues))
 
 
-def connect(url: str, namespace: str, settings: Settings, clock: Clock) -> Transport:
-    """The transport that a URL asks for, not opened yet; its driver is imported here and not before."""
+def connect(settings: Settings, source: str, clock: Clock) -> Transport:
+    """The transport that the URL asks for, not opened yet; its driver is imported here and not before."""
+    url = settings.url
     scheme = url.partition(":")[0].lower()
     if scheme in ("amqp", "amqps"):
         from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
@@ -185,11 +189,13 @@ def connect(url: str, namespace: str, settings: Settings, clock: Clock) -> Trans
         return RabbitMQTransport(
             url,
             RabbitMQOptions(
-                namespace=namespace,
+                namespace=settings.namespace,
+                connection_name=f"eventbus {shorten(source)}",
                 connect_timeout=settings.connect_timeout,
                 log_max_age=timedelta(days=settings.log_max_age_days),
                 log_max_bytes=settings.log_max_bytes,
                 management_url=settings.management_url,
+                consumer_timeout=settings.consumer_timeout or None,
             ),
             clock,
         )

@@ -42,6 +42,9 @@ class Settings(BaseModel):
     """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
     management_url: str | None = None
     """RabbitMQ's management API; default: port 15672 of the same host, with the same user."""
+    consumer_timeout: float = Field(default=1800.0, ge=0)
+    """What RabbitMQ's own `consumer_timeout` is set to, in seconds: for so long a delivery may be handled.
+    0: it has none."""
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

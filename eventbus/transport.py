@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, Self
 
 from eventbus import headers as names_of
+from eventbus.broker_report import BrokerReport
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import Outcome
 
@@ -169,6 +170,11 @@ class Transport(Protocol):
         """Where it leads, without secrets; fit for logs."""
         ...
 
+    @property
+    def handling_limit(self) -> float | None:
+        """Seconds that a consumer may hold a delivery until the broker takes it back; None: for ever."""
+        ...
+
     async def open(self) -> None:
         """Connect; raise `BrokerUnreachable` when that does not succeed within the connect timeout."""
         ...
@@ -213,3 +219,7 @@ class Transport(Protocol):
         ...
 
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]: ...
+
+    async def inspect(self) -> BrokerReport:
+        """What the broker says of itself; only `BrokerUnreachable` is raised, all else is left unknown."""
+        ...

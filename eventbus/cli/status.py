@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from eventbus.broker_report import BrokerReport
 from eventbus.bus import Bus
+from eventbus.cli.broker_view import short_json, troubles
 from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
@@ -29,7 +31,7 @@ EVERY: Final = 1.0
 
 COLUMNS: Final = ("subscription", "ready", "in flight", "delayed", "dead", "oldest", "consumers")
 
-Present = Callable[[Sequence[QueueStats]], None]
+Present = Callable[["Look"], None]
 
 
 @click.command(short_help="Show how the subscriptions are doing.")
@@ -42,6 +44,7 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     Ready: waiting for a worker. In flight: handed over, not settled. Delayed: waiting for its next attempt.
     Dead: given up, kept. Oldest: how long the first of the ready ones has waited. Consumers: processes that
     take from the queue. A dash where the broker does not tell. With --output json each look is one line.
+    Alarms of the broker, and connections that it takes no messages from, are told on stderr.
 
     \b
     Example:
@@ -59,8 +62,10 @@ async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCod
         look = await _look(bus, queues)
     for trouble in look.troubles:
         complain(trouble)
+    for trouble in look.of_the_broker:
+        note(trouble)
     if output == "json":
-        print_json(as_json(look.stats))
+        print_json(as_json(look))
     elif look.stats:
         show(as_table(look.stats))
     elif not look.troubles:
@@ -80,11 +85,12 @@ async def _watch(bus: Bus, queues: Sequence[str], output: Format) -> NoReturn:
             except BrokerUnreachable as error:
                 look = Look((), (told(error),))
             else:
-                present(look.stats)
-            for trouble in look.troubles:
+                present(look)
+            now = (*look.troubles, *look.of_the_broker)
+            for trouble in now:
                 if trouble not in told_before:
                     complain(trouble)
-            told_before = look.troubles
+            told_before = now
             await asyncio.sleep(EVERY)
 
 
@@ -93,9 +99,20 @@ class Look:
     stats: Sequence[QueueStats]
     troubles: tuple[str, ...]
     """Of queues that are not there; the others are shown all the same."""
+    report: BrokerReport | None = None
+
+    @property
+    def of_the_broker(self) -> tuple[str, ...]:
+        """Its alarms, and the connections that it takes no messages from."""
+        return () if self.report is None else tuple(troubles(self.report))
 
 
 async def _look(bus: Bus, queues: Sequence[str]) -> Look:
+    look, report = await asyncio.gather(_look_at_queues(bus, queues), bus.transport.inspect())
+    return replace(look, report=report)
+
+
+async def _look_at_queues(bus: Bus, queues: Sequence[str]) -> Look:
     wanted = queues or await bus.transport.queues()
     try:
         return Look(await bus.transport.stats(wanted), ())
@@ -114,19 +131,20 @@ async def _look(bus: Bus, queues: Sequence[str]) -> Look:
 async def _presenting(output: Format) -> AsyncGenerator[Present]:
     """How one look after the other is shown: in the same place on a terminal, below one another elsewhere."""
     if output == "json":
-        yield lambda stats: print_json(as_json(stats))
+        yield lambda look: print_json(as_json(look))
     elif not sys.stdout.isatty():
-        yield lambda stats: show(as_table(stats))
+        yield lambda look: show(as_table(look.stats))
     else:
         from rich.live import Live
 
         with Live(console=console(), auto_refresh=False) as live:
-            yield lambda stats: live.update(as_table(stats), refresh=True)
+            yield lambda look: live.update(as_table(look.stats), refresh=True)
 
 
-def as_json(stats: Sequence[QueueStats]) -> dict[str, object]:
+def as_json(look: Look) -> dict[str, object]:
     """`oldest_age` in seconds; null where the transport cannot know, and where nothing is ready."""
     return {
+        "broker": None if look.report is None else short_json(look.report),
         "subscriptions": [
             {
                 "subscription": each.queue,
@@ -137,8 +155,8 @@ def as_json(stats: Sequence[QueueStats]) -> dict[str, object]:
                 "oldest_age": each.oldest_age,
                 "consumers": each.consumers,
             }
-            for each in stats
-        ]
+            for each in look.stats
+        ],
     }
 
 

@@ -15,7 +15,7 @@ from eventbus.errors import BrokerUnreachable, ConfigurationError
 
 SCHEMA_VERSION: Final = 1
 
-_OLDEST_SQLITE: Final = (3, 35, 0)
+OLDEST_SQLITE: Final = (3, 35, 0)
 """The first with RETURNING."""
 _CHECKPOINT_PAGES: Final = 4000
 _WAL_KEPT_BYTES: Final = 64 * 1024**2
@@ -30,7 +30,7 @@ def open_writer(path: str, url: str, busy_timeout: float) -> sqlite3.Connection:
     Raises `ConfigurationError` for a file that cannot be one of ours, `BrokerUnreachable` when others keep it
     locked for `busy_timeout` seconds.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise ConfigurationError(
             f"this Python has SQLite {sqlite3.sqlite_version}, the embedded transport needs 3.35 or newer: "
             "use a newer Python build, or an amqp:// URL."

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from eventbus.broker_report import BrokerReport
+from eventbus.embedded.database import OLDEST_SQLITE
 from eventbus.embedded.routing import queue_id
 from eventbus.transport import QueueStats
 
@@ -42,6 +44,12 @@ def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStat
         consumers=consumers,
         dead_consumers=dead_consumers,
     )
+
+
+def report(connection: sqlite3.Connection) -> BrokerReport:
+    """Read from the file, so that it is known to be readable."""
+    (version,) = connection.execute("SELECT sqlite_version() FROM eventbus_transport").fetchone()
+    return BrokerReport("SQLite", version, oldest_version=".".join(map(str, OLDEST_SQLITE)))
 
 
 def subscription_queues(connection: sqlite3.Connection) -> list[str]:

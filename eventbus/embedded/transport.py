@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 
+from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock, SystemClock
 from eventbus.embedded import dead_letters, log, queueing, routing, stats
 from eventbus.embedded.consumer import EmbeddedConsumption
@@ -49,6 +50,11 @@ class EmbeddedTransport:
     @property
     def url(self) -> str:
         return url_of(self._path)
+
+    @property
+    def handling_limit(self) -> float | None:
+        """None: a delivery is its consumer's until it is settled, or the process dies."""
+        return None
 
     async def open(self) -> None:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
@@ -94,6 +100,10 @@ class EmbeddedTransport:
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
         engine = self._open_engine
         return await engine.read(lambda connection: stats.of_queues(connection, queues, engine.now()))
+
+    async def inspect(self) -> BrokerReport:
+        """No alarms and no connections to tell of; and its clock is ours."""
+        return await self._open_engine.read(stats.report)
 
     def wake(self) -> None:
         """To be called when the clock was set forward: what is due by now becomes ready."""

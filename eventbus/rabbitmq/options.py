@@ -41,6 +41,9 @@ class RabbitMQOptions:
     """The HTTP API, such as `http://localhost:15672`. None: port 15672 of the same host, over http."""
     management_timeout: float = 5.0
 
+    consumer_timeout: float | None = 1800.0
+    """The broker's: how long it lets a delivery be held. None: for ever."""
+
     def __post_init__(self) -> None:
         if self.confirm_window < 1 or self.confirm_window_bytes < 1 or self.log_prefetch < 1:
             raise ConfigurationError(

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eventbus.errors import BrokerUnreachable, InvalidEvent, PublishRefused, PublishTimeout, SendFate
+from eventbus.errors import (
+    BrokerUnreachable,
+    InvalidEvent,
+    PublishRefused,
+    PublishTimeout,
+    SendFate,
+    shorten,
+)
 from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.confirms import Call, ConfirmLane
 from eventbus.rabbitmq.fields import short
@@ -77,7 +84,9 @@ class ConfirmedPublisher:
         except TimeoutError:
             if (problem := self._link.problem) is not None:
                 raise BrokerUnreachable(self._url, problem, sending.fates) from None
-            raise PublishTimeout(f"no confirm within {timeout:g} s from {self._url}", sending.fates) from None
+            why = f", which takes no messages: {shorten(blocked)}" if (blocked := self._link.blocked) else ""
+            waited = f"no confirm within {timeout:g} s from {self._url}{why}"
+            raise PublishTimeout(waited, sending.fates) from None
         except Lost as loss:
             raise BrokerUnreachable(self._url, str(loss), sending.fates) from loss
         except Refused as refusal:

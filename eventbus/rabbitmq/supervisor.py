@@ -11,16 +11,22 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
 from aiormq.abc import AbstractConnection as DriverConnection
+from pamqp.common import FieldTable
 
 from eventbus.errors import BrokerUnreachable, describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address
 from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
+from eventbus.rabbitmq.blocking import watch_blocking
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.wire import Wire
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+NAMESPACE: Final = "eventbus_namespace"
+PURPOSE: Final = "eventbus_purpose"
+"""What a connection says of itself, for those who look at it in the broker."""
 
 _CLOSE_TIMEOUT: Final = 5.0
 
@@ -31,9 +37,14 @@ class LinkState(StrEnum):
     IDLE = "idle"
     CONNECTING = "connecting"
     CONNECTED = "connected"
+    BLOCKED = "blocked"
+    """Connected, and the broker takes no messages: an alarm."""
     LOST = "lost"
     UNREACHABLE = "unreachable"
     CLOSED = "closed"
+
+
+_UP: Final = (LinkState.CONNECTED, LinkState.BLOCKED)
 
 
 class Pauses:
@@ -70,7 +81,12 @@ class Link:
     @property
     def problem(self) -> str | None:
         """Why there is no connection; None while there is one."""
-        return None if self.state is LinkState.CONNECTED else self._problem
+        return None if self.state in _UP else self._problem
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes no messages on it, in the broker's words; None while it takes them."""
+        return self._problem if self.state is LinkState.BLOCKED else None
 
     @property
     def url(self) -> str:
@@ -159,7 +175,8 @@ class Link:
             name=f"{self._options.connection_name} {self._purpose}",
         )
         context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
-        connection = aio_pika.Connection(url, ssl_context=context)
+        ours: FieldTable = {NAMESPACE: self._options.namespace, PURPOSE: self._purpose}
+        connection = aio_pika.Connection(url, ssl_context=context, client_properties=ours)
         try:
             await ask(connection.connect(), within=within)
         except BaseException:
@@ -172,8 +189,13 @@ class Link:
         if connection.transport is None:
             raise Lost("closed")
         self._held = connection
-        self._connection = connection.transport.connection
+        self._connection = driver = connection.transport.connection
+        watch_blocking(driver, lambda reason: self._block(driver, reason))
         self._change(LinkState.CONNECTED)
+
+    def _block(self, connection: DriverConnection, reason: str | None) -> None:
+        if connection is self._connection and self.state in _UP:
+            self._change(LinkState.CONNECTED if reason is None else LinkState.BLOCKED, reason or "")
 
     async def _end_of(self, connection: DriverConnection) -> Exception:
         """Return when it is lost, with the reason."""

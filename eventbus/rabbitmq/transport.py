@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final, Never
 
+from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.rabbitmq.address import parse
@@ -15,6 +16,7 @@ from eventbus.rabbitmq.consumer import RabbitMQConsumption
 from eventbus.rabbitmq.dead_letters import browse
 from eventbus.rabbitmq.declare import declare
 from eventbus.rabbitmq.diff import diff
+from eventbus.rabbitmq.inspection import inspect
 from eventbus.rabbitmq.log import read_log
 from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
@@ -58,6 +60,11 @@ class RabbitMQTransport:
     @property
     def url(self) -> str:
         return str(self._address)
+
+    @property
+    def handling_limit(self) -> float | None:
+        """The broker's consumer_timeout, as the options tell: no client can ask for it."""
+        return self._options.consumer_timeout
 
     async def open(self) -> None:
         _quieten_driver()
@@ -123,6 +130,15 @@ class RabbitMQTransport:
             return await queue_stats(self._consuming, self._management, self._names, queues, within=within)
         except (Lost, Refused) as error:
             self._raise("queue", error)
+
+    async def inspect(self) -> BrokerReport:
+        within = self._options.answer_timeout
+        try:
+            return await inspect(
+                self._publishing, self._management, self._options, self._clock, within=within
+            )
+        except Lost as error:
+            self._raise("broker", error)
 
     async def _declare(self, topology: Topology) -> None:
         wanted = plan(self._names, topology, self._options)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from eventbus.broker_report import BrokerConnection, BrokerReport
 from eventbus.cli.output import UNKNOWN, show
-from eventbus.cli.status import as_json, as_table
+from eventbus.cli.status import Look, as_json, as_table
 from eventbus.transport import QueueStats
 
 
@@ -34,7 +35,8 @@ def test_what_the_broker_does_not_tell_is_a_dash_and_null(capsys: pytest.Capture
 
     row = capsys.readouterr().out.splitlines()[-1]
     assert row.split() == ["payment.charge_order", "1", UNKNOWN, UNKNOWN, "0", UNKNOWN, "2"]
-    assert as_json([stats()]) == {
+    assert as_json(Look([stats()], ())) == {
+        "broker": None,
         "subscriptions": [
             {
                 "subscription": "payment.charge_order",
@@ -45,7 +47,7 @@ def test_what_the_broker_does_not_tell_is_a_dash_and_null(capsys: pytest.Capture
                 "oldest_age": None,
                 "consumers": 2,
             }
-        ]
+        ],
     }
 
 
@@ -54,3 +56,38 @@ def test_where_nothing_waits_there_is_no_age(capsys: pytest.CaptureFixture[str])
 
     row = capsys.readouterr().out.splitlines()[-1]
     assert row.split() == ["payment.charge_order", "0", UNKNOWN, UNKNOWN, "0", "2"]
+
+
+def test_alarms_and_blocked_connections_are_in_the_json_and_told_in_words():
+    blocked = BrokerConnection("eventbus order publishing", "shop", "blocked", "publishing")
+    running = BrokerConnection("eventbus order consuming", "shop", "running", "consuming")
+    alarm = "memory alarm on rabbit@one"
+    report = BrokerReport("RabbitMQ", "4.0.5", "3.10", alarms=(alarm,), connections=(running, blocked))
+    look = Look([], (), report)
+
+    assert as_json(look)["broker"] == {
+        "product": "RabbitMQ",
+        "version": "4.0.5",
+        "alarms": [alarm],
+        "held_up": [
+            {
+                "name": "eventbus order publishing",
+                "user": "shop",
+                "state": "blocked",
+                "purpose": "publishing",
+            }
+        ],
+    }
+    assert look.of_the_broker == (
+        f"{alarm}: nobody can publish (eventbus doctor says what to do)",
+        "connection eventbus order publishing of user shop is blocked",
+    )
+
+
+def test_what_the_broker_does_not_tell_about_itself_is_null():
+    look = Look([], (), BrokerReport("RabbitMQ", "4.0.5", "3.10", alarms=None, connections=None))
+
+    broker = as_json(look)["broker"]
+    assert isinstance(broker, dict)
+    assert (broker["alarms"], broker["held_up"]) == (None, None)
+    assert look.of_the_broker == ()
