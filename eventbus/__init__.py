@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from eventbus.envelope import Envelope
     from eventbus.errors import EventBusError, Reject, RetryLater
     from eventbus.event import Event, upcast
+    from eventbus.opening import Opening
     from eventbus.publisher import Receipt
     from eventbus.retry import RetryPolicy
     from eventbus.service import Service
@@ -38,6 +39,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what they are for
     "upcast",
     # the bus
     "Bus",
+    "Opening",
     "Receipt",
     # subscribing
     "subscribe",
@@ -57,6 +59,7 @@ _HOMES = {
     "event": ("Event", "upcast"),
     "envelope": ("Envelope",),
     "bus": ("Bus",),
+    "opening": ("Opening",),
     "publisher": ("Receipt",),
     "subscription": ("subscribe", "Subscription", "Batch"),
     "service": ("Service",),

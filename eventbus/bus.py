@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
@@ -17,11 +16,13 @@ from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
 from eventbus.errors import ConfigurationError, EventBusError, TopologyError, shorten
 from eventbus.event import Event
+from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
 from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
 from eventbus.service import Service
 from eventbus.settings import Settings
+from eventbus.stopping import done_before, on_signals
 from eventbus.transport import Topology, Transport
 from eventbus.worker import Worker
 
@@ -67,12 +68,12 @@ class Bus:
             timeout=self.settings.publish_timeout,
         )
         self._workers: list[Worker] = []
+        self._opening: Opening | None = None
         self._is_open = False
 
     async def __aenter__(self) -> Self:
         """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
-        for name in self.settings.schemas:
-            self.registry.collect(_namespace_of(name))
+        self._collect_schemas()
         await self.transport.open()
         try:
             if self._declare:
@@ -86,8 +87,32 @@ class Bus:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_open = False
-        await self.transport.close()
+        await self._close()
+
+    @asynccontextmanager
+    async def opening(self, *services: Service) -> AsyncGenerator[Opening]:
+        """Instead of `async with bus`, for a program that has other work while the broker is away.
+
+        Entered at once. Beside the block the broker is tried until it is there; then the services run, which
+        the end of the block drains. Until all that is done, `publish` raises `BrokerUnreachable` at once. Any
+        other error cancels the block and is raised from it.
+        """
+        self._collect_schemas()
+        opening = self._opening = Opening(self.transport.url)
+        async with AsyncExitStack() as running:
+            running.push_async_callback(self._close)
+            await running.enter_async_context(beside(self._open_up(opening, services, running)))
+            yield opening
+
+    async def _open_up(self, opening: Opening, services: Sequence[Service], running: AsyncExitStack) -> None:
+        await opening.insist(self.transport.open)
+        if self._declare:
+            await opening.insist(lambda: self.transport.apply(Topology()))
+        self._is_open = True
+        if services:
+            worker = await opening.insist(lambda: self.start(*services))
+            running.push_async_callback(worker.stop)
+        opening.succeeded()
 
     async def publish(
         self,
@@ -100,14 +125,14 @@ class Bus:
         `event` is an `Event`, an `Envelope` that is sent as it is, or an event type with its `data`. Raises
         `InvalidEvent` before a byte is sent, or `SendFailed` within `timeout`; its `sent` says what is known.
         """
-        self._must_be_open()
+        self._may_publish()
         return await self._publisher.publish(event, data, **options)
 
     async def publish_many(
         self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
     ) -> list[Receipt]:
         """Publish events in this order, confirms pipelined. All are checked before the first is sent."""
-        self._must_be_open()
+        self._may_publish()
         return await self._publisher.publish_many(events, **options)
 
     @asynccontextmanager
@@ -145,15 +170,16 @@ class Bus:
             await worker.start(self.transport.apply if refused else None)
         except BaseException:
             await worker.stop()
+            self._workers.remove(worker)
             raise
         return worker
 
     async def serve(self, *services: Service) -> None:
         """Run services until SIGTERM or SIGINT, then drain them; a second signal hurries."""
         stop = asyncio.Event()
-        with _on_signals(stop, self.hurry):
+        with on_signals(stop, self.hurry):
             async with AsyncExitStack() as stack:
-                if await _done_before(stop, stack.enter_async_context(self.running(*services))):
+                if await done_before(stop, stack.enter_async_context(self.running(*services))):
                     await stop.wait()
 
     def hurry(self) -> None:
@@ -168,6 +194,19 @@ class Bus:
         except TopologyError:
             return False
         return True
+
+    def _collect_schemas(self) -> None:
+        for name in self.settings.schemas:
+            self.registry.collect(_namespace_of(name))
+
+    async def _close(self) -> None:
+        self._is_open, self._opening = False, None
+        await self.transport.close()
+
+    def _may_publish(self) -> None:
+        if self._opening is not None:
+            self._opening.check()
+        self._must_be_open()
 
     def _must_be_open(self) -> None:
         if not self._is_open:
@@ -215,35 +254,6 @@ def connect(settings: Settings, source: str, clock: Clock) -> Transport:
         f"the URL begins with {scheme!r}: use amqp://user:password@host/vhost, sqlite:///events.db "
         "or sqlite://:memory:"
     )
-
-
-async def _done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object]) -> bool:
-    """Whether it has succeeded before `stop`; otherwise it is cancelled, and has ended. Raises its error."""
-    doing, stopping = asyncio.ensure_future(coroutine), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        if not doing.done():
-            doing.cancel()
-            await asyncio.wait({doing})
-    if not doing.cancelled():
-        doing.result()
-    return not doing.cancelled()
-
-
-@contextmanager
-def _on_signals(stop: asyncio.Event, hurry: Callable[[], None]) -> Generator[None]:
-    """The first sets `stop`, every further one hurries."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        loop.add_signal_handler(each, lambda: hurry() if stop.is_set() else stop.set())
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 def _namespace_of(module: str) -> dict[str, Any]:

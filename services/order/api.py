@@ -7,6 +7,7 @@ Over HTTP, with JSON:
     GET  /orders/{order_id}/invoice          a PDF, once the order is completed
     GET  /orders                             how many there are in which state, and the newest
     GET  /healthz                            answers once orders can be placed
+    GET  /readyz                             503 until the broker was reached and the subscriptions run
 
 Money is a decimal number in a string.
 """
@@ -21,6 +22,7 @@ from typing import Annotated
 from fastapi import FastAPI, HTTPException, Query, Response
 from pydantic import BaseModel
 
+from eventbus import Opening
 from schemas.email import Mail
 from schemas.order import Line
 from services.order.books import Books
@@ -66,6 +68,7 @@ class Api:
     orders: Orders
     books: Books
     placing: Placing
+    opening: Opening
 
     def app(self) -> FastAPI:
         app = FastAPI(title="Orders", summary="Respond fast, work happens later")
@@ -74,6 +77,7 @@ class Api:
         app.add_api_route("/orders/{order_id}", self.show, methods=["GET"], response_model=Shown)
         app.add_api_route("/orders/{order_id}/invoice", self.invoice, methods=["GET"])
         app.add_api_route("/healthz", self.health, methods=["GET"])
+        app.add_api_route("/readyz", self.ready, methods=["GET"])
         return app
 
     async def place(self, request: OrderRequest, response: Response, mode: Mode = Mode.EVENTS) -> Placed:
@@ -112,6 +116,12 @@ class Api:
 
     async def health(self) -> dict[str, str]:
         return {"status": "ready"}
+
+    async def ready(self, response: Response) -> dict[str, str]:
+        if self.opening.problem is None:
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready", "problem": self.opening.problem}
 
 
 def _shown(order: Order) -> Shown:

@@ -14,7 +14,6 @@ from typing import Final
 import uvicorn
 
 from eventbus import Bus, EventBusError, Service
-from eventbus.errors import BrokerUnreachable
 from eventbus.logs import configure
 from eventbus.settings import Settings as BusSettings
 from services.order.api import Api
@@ -30,19 +29,25 @@ from services.order.settings import Settings
 
 GRACE: Final = 25
 """Seconds that requests get to finish; longer than any of them takes."""
+PATIENCE: Final = 5.0
+"""Seconds that users wait for a broker that does not answer, before orders are taken without it."""
 
 service = Service("order", [follow_order, write_invoice, count_sale, strike_sale])
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT: listens when everything is ready, and stops listening before anything else."""
+    """Until SIGTERM or SIGINT: stops listening before anything else.
+
+    It listens when everything is ready. Where the broker is away it does so all the same, and the orders lie
+    in the database until the broker is there.
+    """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(settings.database))
         cashier = await stack.enter_async_context(
             Cashier.open(settings.gateway_url, timeout=settings.gateway_timeout)
         )
-        bus = await stack.enter_async_context(Bus(source="order"))
-        await stack.enter_async_context(bus.running(service))
+        bus = Bus(source="order")
+        opening = await stack.enter_async_context(bus.opening(service))
         orders, books = Orders(database), Books(database)
         relay = Relay(orders, bus, settings.relay_after)
         await stack.enter_async_context(relay.running())
@@ -54,7 +59,8 @@ async def serve(settings: Settings) -> None:
             confirming=Confirming(settings.smtp_host, settings.smtp_port, settings.smtp_timeout),
             latencies=settings.latencies,
         )
-        await _listen(Api(orders, books, placing), settings)
+        await opening.tried(within=PATIENCE)
+        await _listen(Api(orders, books, placing, opening), settings)
 
 
 async def _listen(api: Api, settings: Settings) -> None:
@@ -80,7 +86,7 @@ def main() -> int:
         asyncio.run(serve(Settings.from_environment()))
     except EventBusError as error:
         print(f"order: {error}", file=sys.stderr)  # noqa: T201  for whoever started it
-        return 4 if isinstance(error, BrokerUnreachable) else 1
+        return 1
     return 0
 
 

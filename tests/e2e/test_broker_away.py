@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from tests.support.eventually import eventually
 from tests.support.shop import shop_running
 
 if TYPE_CHECKING:
@@ -25,3 +26,27 @@ async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_ba
         assert await shop.ended(during, within=60) == ["completed"] * 3
         assert await shop.charges() == {order: ["captured"] for order in before + during}
         assert shop.mails() == {order: ["confirmation"] for order in before + during}
+
+
+async def test_an_order_service_that_starts_without_the_broker_takes_orders_and_is_ready_when_it_is_there(
+    private_node: StartNode,
+):
+    node = await asyncio.to_thread(private_node)
+    async with shop_running(node.amqp_url(), relay_after=1.0) as shop:
+        for name in ("order", "payment"):
+            await shop.kill(name)
+        await asyncio.to_thread(node.stop)
+
+        await shop.start("order")
+        orders = [await shop.order() for _ in range(3)]
+        answer = await shop.client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+        assert "guest:guest" not in answer.text
+        await asyncio.to_thread(node.start)
+
+        async def ready() -> bool:
+            return (await shop.client.get("/readyz")).status_code == 200
+
+        await eventually(ready, within=60)
+        await shop.start("payment")
+        assert await shop.ended(orders, within=60) == ["completed"] * 3

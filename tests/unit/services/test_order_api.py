@@ -60,11 +60,13 @@ async def open_shop(latencies: Latencies) -> AsyncGenerator[Shop]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(settings.database))
         cashier = await stack.enter_async_context(Cashier.open(settings.gateway_url, timeout=1.0))
-        bus = await stack.enter_async_context(Bus("sqlite://:memory:", source="order"))
+        bus = Bus("sqlite://:memory:", source="order")
+        opening = await stack.enter_async_context(bus.opening())
+        assert await opening.tried(within=5)
         orders, books = Orders(database), Books(database)
         relay = Relay(orders, bus, after=0.0)
         confirming = Confirming(settings.smtp_host, settings.smtp_port, timeout=1.0)
-        api = Api(orders, books, Placing(orders, books, relay, cashier, confirming, latencies))
+        api = Api(orders, books, Placing(orders, books, relay, cashier, confirming, latencies), opening)
         client = httpx2.AsyncClient(base_url="http://orders", transport=httpx2.ASGITransport(api.app()))
         shop = Shop(await stack.enter_async_context(client), orders, books, relay)
 
