@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, Final
 
 from eventbus import Bus, Context, RetryPolicy, Service, subscribe
@@ -14,6 +16,7 @@ from eventbus.ids import new_event_id
 from eventbus.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
+from tests.support.numbered import numbered_id
 
 TYPE: Final = "order.created"
 SEEN: Final = "audit.seen"
@@ -21,6 +24,7 @@ SEEN: Final = "audit.seen"
 QUICK_RETRY: Final = RetryPolicy(max_attempts=5, first=1.0, maximum=2.0, jitter=False)
 
 _PAUSE_AFTER_FAILURE: Final = 0.1
+_FAILURES_KEPT: Final = 1000
 
 Effect = Callable[[Context], Awaitable[None]]
 
@@ -51,7 +55,8 @@ class Publishing:
     def __init__(self, bus: Bus, ledger: Ledger, *, timeout: float = 3.0, pause: float = 0.002) -> None:
         self.slowest = 0.0
         """Seconds that the longest call took."""
-        self.failures: list[SendFailed] = []
+        self.failures: deque[SendFailed] = deque(maxlen=_FAILURES_KEPT)
+        """The last of them."""
         self._bus = bus
         self._ledger = ledger
         self._timeout = timeout
@@ -72,8 +77,8 @@ class Publishing:
 
     async def confirmed(self, more: int, *, within: float = 10.0) -> None:
         """Return when so many more are confirmed than now."""
-        goal = len(self._ledger.confirmed) + more
-        await eventually(lambda: len(self._ledger.confirmed) >= goal, within=within)
+        goal = self._ledger.count_of_confirmed + more
+        await eventually(lambda: self._ledger.count_of_confirmed >= goal, within=within)
 
     async def publish(self, event_id: str) -> bool:
         """One try; whether it was confirmed."""
@@ -90,10 +95,12 @@ class Publishing:
         return True
 
     async def _run(self) -> None:
-        while not self._stopping:
-            event_id = new_event_id()
-            await self._until_confirmed(event_id)
+        series = new_event_id()
+        for number in count(1):
+            await self._until_confirmed(numbered_id(series, number))
             await asyncio.sleep(self._pause)
+            if self._stopping:
+                return
 
     async def _until_confirmed(self, event_id: str) -> None:
         while True:

@@ -123,7 +123,7 @@ class RabbitNode:
     def ctl(self, *arguments: str) -> str:
         """The output of one rabbitmqctl command, such as ctl("set_vm_memory_high_watermark", "0.0001")."""
         command = [_program("rabbitmqctl"), *arguments]
-        return subprocess.check_output(command, env=self._environment(), text=True)
+        return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -160,9 +160,13 @@ class RabbitNode:
         attach(self._lifeline, process.pid)
         return process
 
+    @property
+    def logs(self) -> list[Path]:
+        """What it has written, over all its starts; gone when the node is removed or the lifeline is cut."""
+        return [self._home / "output", *(self._home / "log").glob("*.log")]
+
     def _last_words(self) -> str:
-        logs = [self._home / "output", *(self._home / "log").glob("*.log")]
-        return "\n".join(log.read_text(errors="replace")[-2000:] for log in logs)
+        return "\n".join(log.read_text(errors="replace")[-2000:] for log in self.logs)
 
     def _write_files(self, http_port: int, config: str) -> None:
         (self._home / "rabbitmq.conf").write_text(
