@@ -17,10 +17,10 @@ _TLS_PARAMETERS: Final = frozenset({"cafile", "capath", "certfile", "keyfile"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One broker and one virtual host of it."""
+    """One broker, which may be a cluster of several hosts, and one virtual host of it."""
 
-    host: str
-    port: int
+    hosts: tuple[tuple[str, int], ...]
+    """Host and port of each; at least one."""
     user: str
     password: str = field(repr=False)
     vhost: str
@@ -32,12 +32,22 @@ class Address:
     heartbeat: int | None = None
     """Seconds, where the URL says so."""
 
+    @property
+    def host(self) -> str:
+        """The first."""
+        return self.hosts[0][0]
+
+    @property
+    def port(self) -> int:
+        """The first host's."""
+        return self.hosts[0][1]
+
     def __str__(self) -> str:
         """Fit for logs."""
         scheme = "amqps" if self.tls else "amqp"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        hosts = ",".join(in_url(*host) for host in self.hosts)
         vhost = "" if self.vhost == "/" else quote(self.vhost, safe="")
-        return f"{scheme}://{quote(self.user, safe='')}:***@{host}:{self.port}/{vhost}"
+        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Certificates and host names are always verified. Reads files; raises `ConfigurationError`."""
@@ -56,21 +66,20 @@ def parse(url: str) -> Address:
     """The address that a URL names; raises `ConfigurationError`, which shows nothing of a password."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        hosts = _hosts(parts.netloc.rpartition("@")[2], _DEFAULT_PORTS.get(parts.scheme, 0))
     except ValueError:
         raise _wrong(
             "cannot be read: is its port a number, are the special characters of its password %-encoded?"
         ) from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise _wrong(f"begins with {shorten(parts.scheme, 20)!r}, not with amqp:// or amqps://")
-    if not parts.hostname or any(not c.isprintable() or c.isspace() for c in parts.hostname):
-        raise _wrong("names no host")
+    if not all(_can_be_a_host(host) for host, _ in hosts):
+        raise _wrong("names no host" if len(hosts) == 1 else "names no host beside one of its commas")
     if parts.fragment or "/" in parts.path[1:]:
         raise _wrong("has a '#' or a second '/': write them as %23 and %2F in passwords and virtual hosts")
     given = _parameters(parts.query, tls=parts.scheme == "amqps")
     return Address(
-        host=parts.hostname,
-        port=port or _DEFAULT_PORTS[parts.scheme],
+        hosts=hosts,
         user=unquote(parts.username or "guest"),
         password=unquote(parts.password if parts.password is not None else "guest"),
         vhost=unquote(parts.path[1:]) or "/",
@@ -81,6 +90,20 @@ def parse(url: str) -> Address:
         keyfile=given.get("keyfile"),
         heartbeat=_heartbeat(given.get("heartbeat")),
     )
+
+
+def in_url(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _hosts(netloc: str, default_port: int) -> tuple[tuple[str, int], ...]:
+    """Of `host1:5672,host2`; raises `ValueError` for a port that is none."""
+    given = [urlsplit(f"//{each}") for each in netloc.split(",")]
+    return tuple((each.hostname or "", each.port or default_port) for each in given)
+
+
+def _can_be_a_host(host: str) -> bool:
+    return host != "" and all(c.isprintable() and not c.isspace() for c in host)
 
 
 def _parameters(query: str, *, tls: bool) -> dict[str, str]:

@@ -9,9 +9,10 @@ from typing import Any, Final, TypeVar, cast
 from eventbus.broker_report import BrokerConnection, BrokerReport, numbers_of
 from eventbus.clock import Clock
 from eventbus.errors import shorten
+from eventbus.rabbitmq.dialing import NAMESPACE, PURPOSE
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.supervisor import NAMESPACE, PURPOSE, Link
+from eventbus.rabbitmq.supervisor import Link
 
 OLDEST: Final = "3.10"
 """The first with what dead-lettering at least once and the delays need together."""

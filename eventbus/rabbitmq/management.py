@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from eventbus.errors import ConfigurationError, shorten
 from eventbus.rabbitmq.address import Address
+from eventbus.rabbitmq.dialing import NAMESPACE, PURPOSE
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.supervisor import NAMESPACE, PURPOSE
 
 _DEFAULT_PORTS: Final = {"http": 15672, "https": 15671}
 _MOST_BYTES: Final = 64 * 1024 * 1024

@@ -7,28 +7,20 @@ import random
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
-from aio_pika.connection import make_url
 from aiormq.abc import AbstractConnection as DriverConnection
-from pamqp.common import FieldTable
 
 from eventbus.errors import BrokerUnreachable, describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address
 from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
 from eventbus.rabbitmq.blocking import watch_blocking
+from eventbus.rabbitmq.dialing import Dialer, close
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.wire import Wire
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-NAMESPACE: Final = "eventbus_namespace"
-PURPOSE: Final = "eventbus_purpose"
-"""What a connection says of itself, for those who look at it in the broker."""
-
-_CLOSE_TIMEOUT: Final = 5.0
 
 
 class LinkState(StrEnum):
@@ -71,6 +63,7 @@ class Link:
         self._address = address
         self._options = options
         self._purpose = purpose
+        self._dialer = Dialer(address, options, purpose)
         self._problem = "not connected yet"
         self._held: AbstractConnection | None = None
         self._connection: DriverConnection | None = None
@@ -95,7 +88,7 @@ class Link:
     async def open(self) -> None:
         """Connected when it returns. Raises `BrokerUnreachable` within the connect timeout, then gives up."""
         try:
-            self._take_up(await self._connect())
+            self._take_up(await self._dialer.connect())
         except (Lost, Refused) as error:
             raise BrokerUnreachable(self.url, str(error)) from error
         self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
@@ -155,35 +148,12 @@ class Link:
     async def _try_to_connect(self) -> bool:
         """Whether the broker has refused us, which goes on until somebody changes something."""
         try:
-            self._take_up(await self._connect())
+            self._take_up(await self._dialer.connect())
         except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
             known = isinstance(error, (Lost, Refused))
             self._change(LinkState.UNREACHABLE, str(error) if known else describe(error))
             return isinstance(error, Refused)
         return False
-
-    async def _connect(self) -> AbstractConnection:
-        within = self._options.connect_timeout
-        url = make_url(
-            host=self._address.host,
-            port=self._address.port,
-            login=self._address.user,
-            password=self._address.password,
-            virtualhost=self._address.vhost,
-            ssl=self._address.tls,
-            heartbeat=self._address.heartbeat or self._options.heartbeat,
-            name=f"{self._options.connection_name} {self._purpose}",
-        )
-        context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
-        ours: FieldTable = {NAMESPACE: self._options.namespace, PURPOSE: self._purpose}
-        connection = aio_pika.Connection(url, ssl_context=context, client_properties=ours)
-        try:
-            await ask(connection.connect(), within=within)
-        except BaseException:
-            # Its finalizer would close it, wherever the garbage collector runs: in a loop of somebody else.
-            await self._close(connection)
-            raise
-        return connection
 
     def _take_up(self, connection: AbstractConnection) -> None:
         if connection.transport is None:
@@ -206,13 +176,7 @@ class Link:
     async def _dispose(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            await self._close(held)
-
-    async def _close(self, connection: AbstractConnection) -> None:
-        try:
-            await ask(connection.close(), within=_CLOSE_TIMEOUT)
-        except Exception as error:  # noqa: BLE001  it is going away, one way or the other
-            self._log().debug("broker.close_failed", error=describe(error))
+            await close(held)
 
     def _change(self, state: LinkState, problem: str = "") -> None:
         if (state, problem) != (self.state, self._problem) and self.state is not LinkState.CLOSED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -74,3 +75,29 @@ async def the_leader(cluster: Cluster, vhost: str, url: str, ledger: Ledger) -> 
         return await eventually(
             lambda: asyncio.to_thread(cluster.leader_of, vhost, SEEN), despite=KeyError, within=10
         )
+
+
+async def test_of_the_hosts_in_the_url_the_one_that_is_connected_dies_and_the_worker_goes_to_another(
+    cluster: Cluster, ledger: Ledger
+):
+    first, *_ = cluster.nodes.values()
+    vhost = await asyncio.to_thread(first.broker.create_vhost)
+    hosts = ",".join(urlsplit(node.amqp_url()).netloc.rpartition("@")[2] for node in cluster.nodes.values())
+    async with bus_to(f"amqp://guest:guest@{hosts}/{vhost}") as bus, bus.running(auditing(ledger)):
+        publishing = Publishing(bus, ledger, timeout=TIMEOUT)
+        async with publishing.going_on():
+            await publishing.confirmed(50, within=30)
+            for node in await eventually(lambda: asyncio.to_thread(connected, cluster, vhost), within=15):
+                await asyncio.to_thread(cluster.nodes[node].kill)
+                await publishing.confirmed(50, within=40)
+                await asyncio.to_thread(cluster.start)
+        await all_handled(ledger, within=60)
+
+    assert set(ledger.published) - set(ledger.handled[SEEN]) == set()
+
+
+def connected(cluster: Cluster, vhost: str) -> set[str]:
+    """The names of the nodes that hold our connections, once both are listed."""
+    found = cluster.running().broker.api("GET", f"vhosts/{quote(vhost, safe='')}/connections")
+    assert len(found) == 2
+    return {connection["node"] for connection in found}

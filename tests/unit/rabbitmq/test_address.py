@@ -51,6 +51,14 @@ def test_an_ipv6_address_keeps_its_brackets_in_logs() -> None:
     assert str(address) == "amqp://guest:***@[::1]:5672/"
 
 
+def test_a_cluster_is_named_by_its_hosts_with_commas_between() -> None:
+    address = parse("amqp://shop:hunter2@one,two:5673,[::1]:5674/orders?heartbeat=30")
+
+    assert address.hosts == (("one", 5672), ("two", 5673), ("::1", 5674))
+    assert (address.user, address.vhost, address.heartbeat) == ("shop", "orders", 30)
+    assert str(address) == "amqp://shop:***@one:5672,two:5673,[::1]:5674/orders"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -58,6 +66,9 @@ def test_an_ipv6_address_keeps_its_brackets_in_logs() -> None:
         "localhost:5672",
         "amqp://",
         "amqp:///vhost",
+        "amqp://guest:hunter2@one,/",
+        "amqp://guest:hunter2@,two/",
+        "amqp://guest:hunter2@one:5672,two:port/",
         "amqp://guest:hunter2@localhost:port/",
         "amqp://guest:hunter2@localhost:99999/",
         "amqp://guest:hunter2@local host/",
