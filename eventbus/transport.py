@@ -198,8 +198,11 @@ class Transport(Protocol):
         """`prefetch`: how many deliveries may be handed over and not settled at one time."""
         ...
 
-    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
-        """The history from `start` on, in order, in non-empty batches; waits for more at its end."""
+    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
+        """The history from `start` on, in order, in non-empty batches; waits for more at its end.
+
+        Entered when its place is found: what is sent from then on is in it.
+        """
         ...
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:

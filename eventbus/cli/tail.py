@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -18,7 +18,7 @@ from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
 from eventbus.errors import Unreadable, describe
 from eventbus.topic import check_pattern, matches
-from eventbus.transport import LogEntry, Message, Topology, Transport
+from eventbus.transport import Message
 
 EVERYTHING: Final = "#"
 _LONGEST_DATA: Final = 160
@@ -50,8 +50,7 @@ def tail(common: Common, patterns: tuple[str, ...], count: int | None) -> int:
 
 async def _follow(bus: Bus, codec: Codec, patterns: Sequence[str], count: int | None, output: Format) -> None:
     left = count
-    async with bus:
-        batches = await _listen(bus.transport)
+    async with bus, bus.transport.log("next") as batches:
         note(f"listening… to {', '.join(patterns)} at {bus.transport.url}")
         async for batch in batches:
             for entry in batch:
@@ -62,25 +61,6 @@ async def _follow(bus: Bus, codec: Codec, patterns: Sequence[str], count: int | 
                 left -= 1
                 if left == 0:
                     return
-
-
-async def _listen(transport: Transport) -> AsyncIterator[Sequence[LogEntry]]:
-    """The log from this moment on. Its position is fixed when this returns, not when it is first asked."""
-    batches = transport.log("next")
-    first = asyncio.ensure_future(anext(batches))
-    await transport.apply(Topology())  # changes nothing; answered after what was asked before it
-    return _resumed(first, batches)
-
-
-async def _resumed(
-    first: asyncio.Future[Sequence[LogEntry]], batches: AsyncIterator[Sequence[LogEntry]]
-) -> AsyncIterator[Sequence[LogEntry]]:
-    try:
-        yield await first
-    except StopAsyncIteration:
-        return
-    async for batch in batches:
-        yield batch
 
 
 def _print(message: Message, codec: Codec, output: Format) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Final, Literal, assert_never
 
 from eventbus.embedded.bulk import within_bytes
 from eventbus.embedded.engine import Engine
-from eventbus.embedded.transaction import WriteFailed
-from eventbus.errors import BrokerUnreachable
 from eventbus.record import microseconds, moment, unpack
 from eventbus.transport import LogEntry, LogStart
 
@@ -26,13 +24,15 @@ _SINCE: Final = 'SELECT min("offset") FROM eventbus_log INDEXED BY eventbus_log_
 """By the index: else SQLite looks at one entry after another, bodies and all, until one is late enough."""
 
 
-def follow(engine: Engine, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
-    """From `start` on; "next" means whatever is sent after this call, not after the first look."""
-    if start != "next":
-        return _batches(engine, lambda: engine.read(partial(_position, start)))
-    position = engine.writer.submit(lambda transaction: _next_offset(transaction.connection)).future
-    position.add_done_callback(_heard)
-    return _batches(engine, lambda: position)
+@asynccontextmanager
+async def follow(engine: Engine, start: LogStart) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
+    """From `start` on; "next" means whatever is sent after what this process has sent so far."""
+    if start == "next":
+        offset = await engine.run(lambda transaction: _next_offset(transaction.connection))
+    else:
+        offset = await engine.read(partial(_position, start))
+    async with aclosing(_batches(engine, offset)) as batches:
+        yield batches
 
 
 def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
@@ -44,13 +44,7 @@ def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
     return entries
 
 
-async def _batches(
-    engine: Engine, find_start: Callable[[], Awaitable[int]]
-) -> AsyncIterator[Sequence[LogEntry]]:
-    try:
-        offset = await find_start()
-    except WriteFailed as error:
-        raise BrokerUnreachable(engine.url, error.problem) from error
+async def _batches(engine: Engine, offset: int) -> AsyncGenerator[Sequence[LogEntry]]:
     with engine.watch.bell() as bell:
         while not engine.closed:
             bell.silence()
@@ -87,9 +81,3 @@ def _read(offset: int, connection: sqlite3.Connection) -> list[LogEntry]:
         LogEntry(offset=number, message=unpack(properties, body), logged_at=moment(logged_at))
         for number, logged_at, properties, body in found
     ]
-
-
-def _heard(position: asyncio.Future[int]) -> None:
-    """Whoever asks for the log and never reads it need not hear that it could not be read."""
-    if not position.cancelled():
-        position.exception()

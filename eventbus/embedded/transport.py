@@ -85,7 +85,7 @@ class EmbeddedTransport:
         """`<queue>.dead` has the dead letters. Entering raises `TopologyError` for an unknown queue."""
         return EmbeddedConsumption(self._open_engine, queue, prefetch)
 
-    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
         return log.follow(self._open_engine, start)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:

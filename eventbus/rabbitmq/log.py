@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, cast
 
 from pamqp.commands import Basic
@@ -11,7 +12,7 @@ from pamqp.commands import Basic
 from eventbus.clock import Clock
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.logs import get_logger
-from eventbus.rabbitmq.ask import Lost, Refused
+from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
@@ -22,30 +23,41 @@ from eventbus.transport import LogEntry, LogStart
 _OFFSET: Final = "x-stream-offset"
 
 
+@asynccontextmanager
 async def read_log(
     link: Link, names: Names, options: RabbitMQOptions, clock: Clock, start: LogStart
-) -> AsyncIterator[Sequence[LogEntry]]:
+) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
     """From `start` on, in batches; waits for more at the end, and goes on where it was after any loss.
 
     RabbitMQ finds a time to the second, and begins with all that was written together with the first entry
     after it: some entries before a time may come, none after it is left out. Raises `BrokerUnreachable` or
     `TopologyError` when reading cannot begin.
     """
+    # Were it lost before the first entry, what came meanwhile must not be skipped.
+    resume = clock.now() if start == "next" else start
     reader = await _first(link, names, options, start)
-    if start == "next":
-        start = clock.now()  # were it lost before the first entry, what came meanwhile must not be skipped
+    try:
+        async with aclosing(_entries(reader, link, names, options, resume)) as entries:
+            yield entries
+    finally:
+        await reader.close()
+
+
+async def _entries(
+    reader: _Reader, link: Link, names: Names, options: RabbitMQOptions, resume: LogStart
+) -> AsyncGenerator[Sequence[LogEntry]]:
     pauses = Pauses(options.first_pause, options.longest_pause)
     while True:
         try:
             async for batch in reader.batches():
                 yield batch
-                start = batch[-1].offset + 1
+                resume = batch[-1].offset + 1
                 pauses.reset()
         finally:
             await reader.close()
         if link.state is LinkState.CLOSED:
             return
-        reader = await _again(link, names, options, start, pauses)
+        reader = await _again(link, names, options, resume, pauses)
 
 
 async def _first(link: Link, names: Names, options: RabbitMQOptions, start: LogStart) -> _Reader:
@@ -94,6 +106,8 @@ class _Reader:
             offset: Any = max(0, start) if isinstance(start, int) else start
             arguments = {_OFFSET: offset}
             await wire.consume(names.log, prefetch=options.log_prefetch, within=within, arguments=arguments)
+            # RabbitMQ agrees to consume before it has found the place; what is asked next is answered after.
+            await ask(wire.channel.basic_qos(prefetch_count=options.log_prefetch), within=within)
         except BaseException:
             await wire.close()
             raise

@@ -103,7 +103,7 @@ class RabbitMQTransport:
             restore=self._restore,
         )
 
-    def log(self, start: LogStart) -> AsyncIterator[Sequence[LogEntry]]:
+    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
         return read_log(self._consuming, self._names, self._options, self._clock, start)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:

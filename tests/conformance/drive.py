@@ -101,8 +101,9 @@ async def history(
 ) -> list[LogEntry]:
     """At least `count` entries of the log."""
     entries: list[LogEntry] = []
-    async with _deadline(within, lambda: f"{len(entries)} of {count} entries of the log"):
-        async for batch in transport.log(start):
+    deadline = _deadline(within, lambda: f"{len(entries)} of {count} entries of the log")
+    async with deadline, transport.log(start) as batches:
+        async for batch in batches:
             assert batch, "the log gave an empty batch"
             entries += batch
             if len(entries) >= count:

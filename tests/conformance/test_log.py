@@ -76,22 +76,25 @@ async def test_the_log_from_a_time_before_everything_is_all_of_it(transport: Tra
     assert drive.ids(await drive.history(transport, datetime(2020, 1, 1, tzinfo=UTC), 5)) == drive.ids(sent)
 
 
-async def test_the_log_from_next_holds_only_what_comes_from_now_on(transport: Transport) -> None:
+async def test_the_log_from_next_holds_all_that_is_sent_after_it_was_entered_and_nothing_else(
+    transport: Transport,
+) -> None:
     await transport.apply(CHARGE_ALONE)
     await drive.send(transport, *drive.some_messages(10))
+    for _ in range(10):
+        sent = drive.some_messages(3)
+        async with asyncio.timeout(sizes.PATIENCE), transport.log("next") as batches:
+            await drive.send(transport, *sent)
+            entries: list[LogEntry] = []
+            while len(entries) < len(sent):
+                entries += await anext(batches)
+        assert drive.ids(entries) == drive.ids(sent)
 
-    reading = asyncio.create_task(drive.history(transport, "next", 3))
-    sent: list[Message] = []
 
-    async def one_more() -> bool:
-        sent.append(drive.a_message())
-        await drive.send(transport, sent[-1])
-        return reading.done()
-
-    await eventually(one_more, within=sizes.PATIENCE, every=0.05)
-    entries = drive.ids(await reading)
-    first = drive.ids(sent).index(entries[0])
-    assert entries == drive.ids(sent)[first : first + len(entries)]
+async def test_a_log_that_is_entered_and_not_read_is_left_at_once(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    async with asyncio.timeout(sizes.PATIENCE), transport.log("first"):
+        pass
 
 
 async def test_the_log_waits_for_more_at_its_end(transport: Transport) -> None:
@@ -158,8 +161,9 @@ async def _following(transport: Transport) -> AsyncGenerator[list[LogEntry]]:
     entries: list[LogEntry] = []
 
     async def read() -> None:
-        async for batch in transport.log("first"):
-            entries.extend(batch)
+        async with transport.log("first") as batches:
+            async for batch in batches:
+                entries.extend(batch)
 
     reading = asyncio.create_task(read())
     try:

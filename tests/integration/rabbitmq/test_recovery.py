@@ -125,8 +125,8 @@ async def test_the_log_goes_on_where_it_was_after_a_loss(
     await transport.apply(Topology())
     await send(transport, an_event(1), an_event(2))
     offsets: list[int] = []
-    async with asyncio.timeout(PATIENCE):
-        async for batch in transport.log("first"):
+    async with asyncio.timeout(PATIENCE), transport.log("first") as batches:
+        async for batch in batches:
             offsets += [entry.offset for entry in batch]
             if offsets == [0, 1]:
                 await closed(rabbitmq, vhost, "consuming")
@@ -141,16 +141,12 @@ async def test_a_log_read_from_now_on_skips_nothing_when_it_is_lost_before_the_f
     transport: RabbitMQTransport, rabbitmq: Broker, vhost: str
 ) -> None:
     await transport.apply(Topology())
-    entries = aiter(transport.log("next"))
-    reading = asyncio.ensure_future(anext(entries))
-    await closed(rabbitmq, vhost, "consuming")
-    await send(transport, an_event(1))
-
-    async with asyncio.timeout(PATIENCE):
-        batch = await reading
+    async with asyncio.timeout(PATIENCE), transport.log("next") as entries:
+        await closed(rabbitmq, vhost, "consuming")
+        await send(transport, an_event(1))
+        batch = await anext(entries)
 
     assert [entry.message.event_id for entry in batch] == ["evt_1"]
-    await entries.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_delivery_stays_until_its_dead_letter_is_kept(

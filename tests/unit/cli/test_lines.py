@@ -71,7 +71,8 @@ async def test_events_are_published_in_the_order_of_their_lines():
     receipts: list[Receipt] = []
     async with Bus("sqlite://:memory:", source="test", settings=Settings()) as bus:
         code = await publisher(bus, receipts).run(given(*(b'{"n": %d}' % n for n in range(10))))
-        entries = await anext(bus.transport.log("first"))
+        async with bus.transport.log("first") as batches:
+            entries = await anext(batches)
 
     assert code is ExitCode.DONE
     assert [entry.message.event_id for entry in entries] == [receipt.event_id for receipt in receipts]

@@ -119,8 +119,7 @@ async def test_another_process_is_heard_within_50_milliseconds(path: Path, open_
 
 async def test_the_log_follows_what_other_processes_send(path: Path, open_transport: OpenTransport):
     transport = await open_transport(path)
-    following = transport.log("next")
-    async with program(path, "clock", "3"):
+    async with transport.log("next") as following, program(path, "clock", "3"):
         seen: list[LogEntry] = []
         while len(seen) < 3:
             seen += await asyncio.wait_for(anext(following), STARTS_WITHIN)

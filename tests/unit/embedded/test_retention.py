@@ -56,9 +56,9 @@ async def test_an_offset_is_never_used_twice(open_transport: OpenTransport):
         return await logged(transport) == 0
 
     await eventually(nothing_is_left)
-    following = transport.log("next")
-    await send(transport, order(b"new"))
-    (entry,) = await anext(following)
+    async with transport.log("next") as following:
+        await send(transport, order(b"new"))
+        (entry,) = await anext(following)
     assert entry.offset == 4
 
 

@@ -75,8 +75,8 @@ async def stats_of(transport: EmbeddedTransport, queue: str) -> QueueStats:
 async def history(transport: EmbeddedTransport, count: int) -> list[LogEntry]:
     """The first `count` entries or more."""
     entries: list[LogEntry] = []
-    async with asyncio.timeout(5):
-        async for batch in transport.log("first"):
+    async with asyncio.timeout(5), transport.log("first") as batches:
+        async for batch in batches:
             entries += batch
             if len(entries) >= count:
                 break
