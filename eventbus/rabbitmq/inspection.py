@@ -51,7 +51,7 @@ async def inspect(
         connections=None if connections is None else _connections(connections, options.namespace),
         features=features,
         management=alarms is not None,
-        unknown=asking.unknown,
+        unknown=dict(sorted(asking.unknown.items())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,9 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import QueueStats
 
 _NOT_FOUND: Final = 404
+_SUBSCRIPTION: Final = re.compile(r"[a-z_][a-z0-9_-]*\.[a-z_][a-z0-9_-]*", re.IGNORECASE | re.ASCII)
+"""`<service>.<handler>`. What else is bound there is nobody's subscription, and may not even have a name that
+the driver can ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ async def subscription_queues(management: Management, names: Names) -> list[str]
             f"the list of queues comes from RabbitMQ's management API: {error}. "
             "Set EVENTBUS_MANAGEMENT_URL, or name the services."
         ) from error
-    return sorted(each["destination"] for each in bindings if each["source"] == names.redeliver)
+    found = (each["destination"] for each in bindings if each["source"] == names.redeliver)
+    return sorted(queue for queue in found if _SUBSCRIPTION.fullmatch(queue))
 
 
 async def _depths(link: Link, queues: Sequence[str], within: float) -> dict[str, _Depth]:
