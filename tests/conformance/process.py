@@ -52,6 +52,13 @@ class Process:
         """Returns when it has said so many lines."""
         await self._until(lambda: len(self.said) >= count, f"{count} lines", within)
 
+    def freeze(self) -> None:
+        """It lives, and does nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     async def kill(self) -> None:
         """kill -9; returns when it is dead and all that it said has been heard."""
         if self._process.returncode is None:
