@@ -22,7 +22,7 @@ LONGEST_PAUSE: Final = 15.0
 """Seconds between two probes."""
 LONGEST_HOLD: Final = 600.0
 """Seconds until an event that waits here is retried by its policy after all: RabbitMQ takes a delivery back
-from a consumer that holds it for half an hour."""
+from a consumer that holds it for half an hour, what waits behind others in the prefetch included."""
 
 Handle = Callable[[], Awaitable[list[Settled]]]
 
@@ -31,9 +31,15 @@ class Circuit:
     """Opens when `threshold` different events in a row failed because something was away; 0: never."""
 
     def __init__(
-        self, threshold: int, log: FilteringBoundLogger, *, first_pause: float = FIRST_PAUSE
+        self,
+        threshold: int,
+        log: FilteringBoundLogger,
+        *,
+        first_pause: float = FIRST_PAUSE,
+        longest_hold: float = LONGEST_HOLD,
     ) -> None:
         self._threshold = threshold
+        self._longest_hold = longest_hold
         self._first_pause = self._pause = first_pause
         self._log = log
         self._failing: set[str] = set()
@@ -46,12 +52,18 @@ class Circuit:
         return self._is_open
 
     async def run(self, handle: Handle) -> list[Settled]:
-        """Handle, and again while the circuit is open. Empty when stopped before there was an outcome."""
-        held_until = asyncio.get_running_loop().time() + LONGEST_HOLD
+        """Handle, and again while the circuit is open. Empty when stopped before there was an outcome.
+
+        What waits for its turn for too long is not handled again, unless it never was.
+        """
+        held_until = asyncio.get_running_loop().time() + self._longest_hold
+        outcomes: list[Settled] = []
         while True:
-            async with self._turn() as is_probe:
+            async with self._turn(held_until) as is_probe:
                 if self._stopped.is_set() and self._is_open:
                     return []
+                if outcomes and self._is_open and not is_probe:
+                    return outcomes
                 outcomes = await handle()
                 self._learn(outcomes, is_probe=is_probe)
             if not (self._is_open and _away(outcomes)):
@@ -64,17 +76,27 @@ class Circuit:
         self._stopped.set()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[bool]:
-        """At once while closed; else one by one, each a probe after a pause, until one has succeeded."""
-        if not self._is_open:
-            yield False
-            return
-        async with self._probing:
-            if self._is_open:
-                await self._wait(self._pause)
-                yield True
-                return
+    async def _turn(self, until: float) -> AsyncGenerator[bool]:
+        """At once while closed; else one by one, each a probe after a pause, until one has succeeded.
+
+        Not as a probe for whoever has not had its turn by then.
+        """
+        if self._is_open and await self._may_probe(until):
+            try:
+                if self._is_open:
+                    await self._wait(self._pause)
+                    yield True
+                    return
+            finally:
+                self._probing.release()
         yield False
+
+    async def _may_probe(self, until: float) -> bool:
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._probing.acquire()
+        except TimeoutError:
+            return False
 
     async def _wait(self, seconds: float) -> None:
         try:

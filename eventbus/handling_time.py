@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from eventbus.circuit import LONGEST_HOLD, LONGEST_PAUSE
 from eventbus.errors import ConfigurationError
 from eventbus.service import Member, Service
 from eventbus.subscription import AnySubscription
 
 _NAMED: Final = 5
+_SETTLING: Final = 15.0
+"""Seconds for the confirm of a copy, and to spare."""
 
 
 def longest_hold(subscription: AnySubscription) -> float:
@@ -18,10 +21,15 @@ def longest_hold(subscription: AnySubscription) -> float:
 
     A batch is one run. What else holds it, such as a pause of the subscription, comes on top.
     """
-    batch = subscription.batch
-    runs = subscription.prefetch if batch is None else math.ceil(subscription.prefetch / batch.size)
-    filling = 0.0 if batch is None else batch.within
-    return math.ceil(runs / subscription.concurrency) * subscription.timeout + filling
+    return _rounds(subscription) * subscription.timeout + _filling(subscription)
+
+
+def longest_pause(subscription: AnySubscription, limit: float | None) -> float:
+    """Seconds that a delivery may wait for a paused subscription: all that is fetched is settled in time."""
+    if limit is None:
+        return LONGEST_HOLD
+    for_each = (limit - _filling(subscription)) / _rounds(subscription)
+    return max(0.0, min(LONGEST_HOLD, for_each - subscription.timeout - LONGEST_PAUSE - _SETTLING))
 
 
 def too_long(services: Iterable[Service], limit: float | None) -> Sequence[Member]:
@@ -45,3 +53,14 @@ def check(services: Iterable[Service], limit: float | None) -> None:
         "over again while it is being handled. Lower @subscribe(timeout=…), or raise consumer_timeout "
         "in rabbitmq.conf (milliseconds) and EVENTBUS_CONSUMER_TIMEOUT (seconds) with it."
     )
+
+
+def _rounds(subscription: AnySubscription) -> int:
+    """How many runs one after the other it takes to handle a full prefetch."""
+    batch = subscription.batch
+    runs = subscription.prefetch if batch is None else math.ceil(subscription.prefetch / batch.size)
+    return math.ceil(runs / subscription.concurrency)
+
+
+def _filling(subscription: AnySubscription) -> float:
+    return 0.0 if subscription.batch is None else subscription.batch.within

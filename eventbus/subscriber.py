@@ -10,6 +10,7 @@ from typing import Final
 
 from eventbus.circuit import Circuit
 from eventbus.errors import BrokerUnreachable, TopologyError, describe
+from eventbus.handling_time import longest_pause
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack
 from eventbus.pipeline import Pipeline, Settled
@@ -50,7 +51,8 @@ class Subscriber:
         self._stopping = asyncio.Event()
         self._consumption: Consumption | None = None
         self._log = get_logger("eventbus.subscriber").bind(service=member.service, subscription=member.queue)
-        self._circuit = Circuit(pause_after, self._log)
+        hold = longest_pause(member.subscription, transport.handling_limit)
+        self._circuit = Circuit(pause_after, self._log, longest_hold=hold)
 
     async def run(self) -> None:
         """Consume until `stop`; returns when every handler that had begun has ended and is settled."""

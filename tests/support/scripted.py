@@ -53,6 +53,7 @@ class ScriptedTransport:
     """Keeps what is sent, and gives out scripted consumptions."""
 
     url = "scripted:"
+    handling_limit = None
 
     def __init__(self) -> None:
         self.sent: list[Message] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from eventbus.circuit import Circuit
+from eventbus.circuit import LONGEST_HOLD, Circuit
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, Reason, RetryAfter
 from eventbus.pipeline import Settled
@@ -17,8 +17,8 @@ LAST_ATTEMPT_AWAY = DeadLetter(Reason.EXHAUSTED, "ConnectionError: nobody there"
 WRONG = RetryAfter(2.0, "ValueError: a bug")
 
 
-def circuit(threshold: int = 3) -> Circuit:
-    return Circuit(threshold, get_logger("test"), first_pause=0.01)
+def circuit(threshold: int = 3, *, longest_hold: float = LONGEST_HOLD) -> Circuit:
+    return Circuit(threshold, get_logger("test"), first_pause=0.01, longest_hold=longest_hold)
 
 
 class Handler:
@@ -129,3 +129,25 @@ async def test_stopping_lets_go_of_what_waits_without_an_outcome() -> None:
     subject.stop()
 
     assert await waiting == []
+
+
+async def test_what_was_held_for_long_enough_leaves_with_its_outcome_though_others_wait_before_it() -> None:
+    subject, handler = circuit(3, longest_hold=0.2), Handler(AWAY)
+    began = asyncio.get_running_loop().time()
+
+    ends = await asyncio.gather(*runs(subject, handler, *"abcdefgh"))
+
+    assert asyncio.get_running_loop().time() - began < 2.0
+    assert [[outcome for _, outcome in end] for end in ends] == [[AWAY]] * 8
+
+
+async def test_what_comes_while_it_is_open_is_handled_once_at_least() -> None:
+    subject, handler = circuit(1, longest_hold=0.05), Handler(AWAY)
+    opening = asyncio.ensure_future(subject.run(handler.of("first")))
+    await eventually(lambda: subject.is_open)
+
+    ends = await asyncio.gather(opening, *runs(subject, handler, *"abcdefgh"))
+
+    assert set(handler.runs) == {"first", *"abcdefgh"}
+    assert all(end for end in ends)
+    assert subject.is_open

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eventbus import Batch, Bus, Service, handling_time, subscribe
+from eventbus.circuit import LONGEST_HOLD
 from eventbus.errors import ConfigurationError
 from eventbus.settings import Settings
 
@@ -70,3 +71,21 @@ def test_the_limit_is_what_the_settings_say_of_the_broker():
     assert limit(900) == 900
     assert limit(0) is None
     assert Bus("sqlite://:memory:", source="shop", settings=Settings()).transport.handling_limit is None
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "seconds"),
+    [
+        ({}, 1800.0, LONGEST_HOLD),
+        ({}, None, LONGEST_HOLD),
+        ({"concurrency": 1, "prefetch": 10}, 1800.0, 120.0),  # ten turns of 180 s, less 30, 15 and 15
+        ({"concurrency": 1, "prefetch": 100}, 1800.0, 0.0),
+        ({"timeout": 1700}, 1800.0, 0.0),
+    ],
+)
+def test_a_pause_leaves_time_to_settle_all_that_was_fetched(
+    options: dict[str, Any], limit: float | None, seconds: float
+):
+    (member,) = service(**options)
+
+    assert handling_time.longest_pause(member.subscription, limit) == seconds
