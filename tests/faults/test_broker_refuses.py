@@ -16,7 +16,7 @@ from tests.support.broker import Broker
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ledger import Ledger
-from tests.support.load import SEEN, TYPE, Publishing, all_handled, auditing, bus_to
+from tests.support.load import SEEN, SLACK, TYPE, Publishing, all_handled, auditing, bus_to
 from tests.support.rabbitmq_node import RabbitNode
 
 ALARMS = {
@@ -35,7 +35,7 @@ async def test_a_frozen_broker_costs_a_publish_its_timeout_and_is_used_again_whe
             began = time.monotonic()
             with pytest.raises(PublishTimeout) as failed:
                 await bus.publish(TYPE, {"order_id": 1}, timeout=1.0)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 1.0 + SLACK
         assert failed.value.sent is None
         assert await publishing.publish(new_event_id())
         await all_handled(ledger)
@@ -82,13 +82,14 @@ async def test_in_an_alarm_publishers_are_told_in_time_and_consumers_go_on(
 
     command, raised, cleared = ALARMS[alarm]
     async with bus_to(node_url) as bus, bus.running(auditing(ledger, wait, prefetch=10, concurrency=10)):
-        publishing = Publishing(bus, ledger, timeout=1.0)
+        patient = Publishing(bus, ledger, timeout=10.0)
         for _ in range(50):
-            assert await publishing.publish(new_event_id())
+            assert await patient.publish(new_event_id())
         await asyncio.to_thread(node.ctl, command, raised)
         try:
+            publishing = Publishing(bus, ledger, timeout=1.0)
             await eventually(lambda: refused(publishing), within=15)
-            assert publishing.slowest < 1.5
+            assert publishing.slowest < 1.0 + SLACK
             waiting.set()
             await all_handled(ledger)
         finally:
@@ -136,11 +137,12 @@ async def test_a_password_that_is_revoked_is_told_once_and_asked_about_ever_more
         bus_to(proxied) as bus,
         bus.running(auditing(ledger)),
     ):
-        publishing = Publishing(bus, ledger, timeout=1.0)
+        publishing = Publishing(bus, ledger, timeout=2.0)
         assert await publishing.publish(new_event_id())
         await asyncio.to_thread(a_user, rabbitmq, vhost, "second")
         await eventually(lambda: asyncio.to_thread(cut_connections, rabbitmq, vhost), within=10)
-        await eventually(lambda: refusals(caplog))
+        # One line each of the two connections, however often they try.
+        await eventually(lambda: len(refusals(caplog)) == 2, within=10)
         assert not await publishing.publish(new_event_id())
         assert isinstance(publishing.failures[0], SendFailed)
         assert "ACCESS_REFUSED" in str(publishing.failures[0])

@@ -80,11 +80,12 @@ async def test_a_message_that_kills_its_process_ends_alone_in_the_dead_letters(
             pass  # the queue exists from now on
         events = {number: await bus.publish(TYPE, {"order_id": number}) for number in range(1, 31)}
         ledger.confirmed |= {receipt.event_id for receipt in events.values()}
-        while not (dead := await bus.transport.dead_letters(SEEN, limit=100)):
-            async with worker(amqp_url, "poison", log=log) as process:
-                await eventually(partial(it_has_died_or_its_message, process, bus), within=STARTING)
-                await process.kill()
-                ledger.handled[SEEN].update(noted(process.said, "ended"))
+        async with asyncio.timeout(100):
+            while not (dead := await bus.transport.dead_letters(SEEN, limit=100)):
+                async with worker(amqp_url, "poison", log=log) as process:
+                    await eventually(partial(it_has_died_or_its_message, process, bus), within=STARTING)
+                    await process.kill()
+                    ledger.handled[SEEN].update(noted(process.said, "ended"))
         for letter in dead:
             ledger.dead[SEEN][letter.message.event_id or ""] += 1
         async with bus.running(auditing(ledger)):

@@ -17,18 +17,17 @@ from tests.soak.memory import Memory, resident_megabytes
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ledger import Ledger
-from tests.support.load import SEEN, Publishing, auditing, bus_to
+from tests.support.load import SEEN, SLACK, Publishing, auditing, bus_to
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
 TIMEOUT: Final = 5.0
 """Seconds that one publish may take."""
-SLACK: Final = 1.0
-"""Seconds that a loaded machine may add to it."""
 CATCHING_UP: Final = 120.0
 """Seconds after the last fault in which everything has to be handled."""
 PAUSES: Final = (1.0, 8.0)
 """Seconds between two faults: at least, at most."""
-DEAD_LETTERS_READ: Final = 1000
+DEAD_LETTERS_READ: Final = 100_000
+"""More are counted as lost."""
 
 _SHOWN: Final = 20
 _FORGETTING: Final = 1.0

@@ -23,8 +23,12 @@ SEEN: Final = "audit.seen"
 """The subscription that writes every event into the ledger."""
 QUICK_RETRY: Final = RetryPolicy(max_attempts=5, first=1.0, maximum=2.0, jitter=False)
 
+SLACK: Final = 1.0
+"""Seconds that a busy machine may add to the timeout of a call."""
+
 _PAUSE_AFTER_FAILURE: Final = 0.1
-_FAILURES_KEPT: Final = 1000
+_FAILURES_KEPT: Final = 100
+"""Each holds 7 kB and more, with its traceback: a soak must not be seen to grow by them."""
 
 Effect = Callable[[Context], Awaitable[None]]
 
