@@ -109,7 +109,8 @@ async def _carry_out(wanted: Wanted, doing: str, carry: Carry) -> Moved:
 
 def _report(wanted: Wanted, moved: Moved, done: str) -> ExitCode:
     absent = sorted(wanted.selection.ids - moved.ids)
-    if not moved.done and not moved.failures and not absent and not moved.missing:
+    held = _are_held(wanted, moved)
+    if not moved.done and not moved.failures and not absent and not moved.missing and not held:
         return _nothing(wanted)
     for id in absent:
         complain(f"{wanted.subscription} has no dead letter {id} here")
@@ -117,17 +118,30 @@ def _report(wanted: Wanted, moved: Moved, done: str) -> ExitCode:
         complain(f"{id} stays: {told(error)}")
     if len(moved.failures) > _MOST_FAILURES_TOLD:
         complain(f"{len(moved.failures) - _MOST_FAILURES_TOLD} more stay")
-    if moved.missing:
+    if held:
+        complain(f"{moved.others} more took from {wanted.subscription}.dead: what they held is left out")
+    elif moved.missing:
         complain(f"{moved.missing} were not handed over: others hold them, or there are over 65 535")
     if wanted.common.output == "json":
         failed = [{"id": id, "error": str(error)} for id, error in moved.failures]
-        print_json({done: moved.done, "failed": failed, "absent": absent, "missing": moved.missing})
+        print_json(
+            {done: moved.done, "failed": failed, "absent": absent, "missing": moved.missing}
+            | ({"others": moved.others} if held else {})
+        )
     note(f"{moved.done} {done}")
-    if not moved.failures and not absent and not moved.missing:
+    if not moved.failures and not absent and not moved.missing and not held:
         return ExitCode.DONE
     if moved.done:
         return ExitCode.PARTLY
     return ExitCode.FAILED if moved.stopped is None else exit_code(moved.stopped)
+
+
+def _are_held(wanted: Wanted, moved: Moved) -> bool:
+    """Whether others may have held some of those wanted: not where all that was asked for was found."""
+    everything_asked_for = (
+        wanted.selection.ids <= moved.ids if wanted.selection.ids else moved.tried == wanted.limit
+    )
+    return moved.others > 0 and not everything_asked_for
 
 
 def _nothing(wanted: Wanted) -> ExitCode:

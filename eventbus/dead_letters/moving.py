@@ -13,7 +13,7 @@ from eventbus.dead_letters.identity import digest_of, id_of
 from eventbus.dead_letters.selection import Selection
 from eventbus.errors import EventBusError, SendFailed
 from eventbus.outcome import Ack
-from eventbus.transport import Consumption, DeadLetterEntry, Delivery, Transport
+from eventbus.transport import Consumption, DeadLetterEntry, Delivery, QueueStats, Transport
 
 EVERYTHING_AT_ONCE: Final = 65_535
 """The largest prefetch there is. With less, what is given back on a quorum queue would come after what was
@@ -38,6 +38,9 @@ class Moved:
     """Of the dead letters that were there when it began."""
     missing: int = 0
     """So many of these were never handed over: another consumer holds them, or there are more than 65 535."""
+    others: int = 0
+    """So many took from the same dead letters when it began. What they held may be counted nowhere, and
+    therefore not in `missing` either."""
     failures: list[tuple[str, EventBusError]] = field(default_factory=list[tuple[str, EventBusError]])
     """Those that stay, by their id, and why."""
     stopped: EventBusError | None = None
@@ -104,7 +107,8 @@ class Move:
     async def run(self, selection: Selection, limit: int | None) -> Moved:
         """Raises `TopologyError` for an unknown subscription, `BrokerUnreachable` without a broker."""
         moved = self._moved
-        lying = await self._lying()
+        before = await self._stats()
+        lying, moved.others = before.dead, before.dead_consumers
         while not await self._pass(selection, limit, lying):
             await self._back_in_queue(lying - moved.done)
         await self._back_in_queue(lying - moved.done - moved.missing)
@@ -174,15 +178,15 @@ class Move:
         moved.seen = max(moved.seen, moved.done)
         self._progress(moved)
 
-    async def _lying(self) -> int:
+    async def _stats(self) -> QueueStats:
         (stats,) = await self._transport.stats([self._queue])
-        return stats.dead
+        return stats
 
     async def _back_in_queue(self, count: int) -> None:
         """What was given back is there a moment later; whoever looks next shall find it."""
         try:
             async with asyncio.timeout(QUIET):
-                while await self._lying() < count:  # noqa: ASYNC110  no transport sends word of it
+                while (await self._stats()).dead < count:  # noqa: ASYNC110  no transport sends word of it
                     await asyncio.sleep(_MOMENT)
         except (TimeoutError, EventBusError):
             return  # somebody else has taken some, or nobody can look now

@@ -59,6 +59,25 @@ async def test_an_id_that_is_not_there_makes_it_done_in_part(place):
     assert await place.dead() == sent[1:]
 
 
+async def test_what_another_consumer_holds_makes_it_done_in_part(place):
+    sent = await place.give_up(10)
+
+    async with place.transport.consume(f"{CHARGE}.dead", prefetch=4) as other:
+        held = drive.ids(await drive.take(other, 4))
+        of_three = await place.run("redrive", CHARGE, "--limit", "3", "--yes")
+        of_all = await place.run("redrive", CHARGE, "--yes")
+        of_one = await place.run("discard", CHARGE, "--id", held[0], "--reason", "no", "--yes")
+
+    assert of_three.code == 0
+    assert "more took from" not in of_three.err
+    assert of_all.code == 3
+    assert f"1 more took from {CHARGE}.dead" in of_all.err
+    assert "3 redriven" in of_all.err
+    assert of_one.code == 1
+    assert await eventually(lambda: place.has_dead(4))
+    assert await place.dead() == sent[:4]
+
+
 async def test_groups_leave_the_values_out(place):
     await place.give_up(3, "GatewayTimeout: no answer for order 17 within 5.0 s")
     await place.give_up(1, "GatewayTimeout: no answer for order 99 within 5.1 s")
