@@ -26,3 +26,6 @@ class PublishOptions(TypedDict, total=False):
     """Beside the body: for routers and tracers, not for data. `x-*`, CC, BCC and `eventbus-*` are refused."""
     timeout: float
     """Seconds until `PublishTimeout`; 0 or less is refused."""
+    transaction: object
+    """The event leaves if and when this commits: a `Transaction`, or a connection or session of your own to
+    the database of the bus's store (sqlite3, asyncpg, SQLAlchemy). The timeout does not matter then."""

@@ -8,18 +8,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Unpack, cast
+from typing import Any, Final, Unpack, cast
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
 from eventbus.context import Outgoing
 from eventbus.envelope import Envelope, envelope_from
-from eventbus.errors import InvalidEvent
+from eventbus.errors import ConfigurationError, InvalidEvent
 from eventbus.event import Event
 from eventbus.headers import NO_HEADERS
 from eventbus.ids import new_event_id
 from eventbus.options import PublishOptions
 from eventbus.registry import Registry
+from eventbus.sending import OrRaising, Sending, State, kept
+from eventbus.store import Joined, Store
 from eventbus.topic import check_event_type
 from eventbus.transport import Transport
 
@@ -32,8 +34,7 @@ class Receipt:
     """What became of a published event."""
 
     event_id: str
-    state: Literal["confirmed", "spooled", "scheduled"]
-    """The broker has it on a quorum; a local file has it until then; the broker has it for later."""
+    state: State
 
 
 class Publisher:
@@ -48,8 +49,13 @@ class Publisher:
         registry: Registry,
         clock: Clock,
         timeout: float,
+        sending: Sending | None = None,
+        store: Store | None = None,
     ) -> None:
+        """`sending`: what happens while the broker is away; None: it raises. `store`: for transactions."""
         self._transport = transport
+        self._sending = sending or OrRaising(transport)
+        self._store = store
         self._source = source
         self._codec = codec
         self._registry = registry
@@ -65,6 +71,8 @@ class Publisher:
             registry=self._registry,
             clock=self._clock,
             timeout=self._timeout,
+            sending=self._sending,
+            store=self._store,
         )
 
     async def publish(
@@ -73,31 +81,69 @@ class Publisher:
         data: dict[str, Any] | None = None,
         **options: Unpack[PublishOptions],
     ) -> Receipt:
-        outgoing = self.prepare(event, data, options)
-        await self.send([outgoing], timeout=options.get("timeout"))
-        return _receipt(outgoing)
+        options, joined = self._joined(options)
+        (receipt,) = await self._let_go([self.prepare(event, data, options)], options, joined)
+        return receipt
 
     async def publish_many(
         self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
     ) -> list[Receipt]:
         if "event_id" in options:
             raise InvalidEvent("event_id", "is of one event: publish it alone, or wrap each in an Envelope")
-        prepared = [self.prepare(event, None, options) for event in events]
-        await self.send(prepared, timeout=options.get("timeout"))
-        return [_receipt(outgoing) for outgoing in prepared]
+        options, joined = self._joined(options)
+        return await self._let_go([self.prepare(event, None, options) for event in events], options, joined)
 
-    async def send(self, outgoing: Sequence[Outgoing], *, timeout: float | None = None) -> None:
-        """Return when the broker has them all; else `SendFailed`, within `timeout` seconds."""
+    def enqueue(
+        self,
+        event: Event | Envelope[Any] | str,
+        data: dict[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> Receipt:
+        """`publish` in a `transaction` of a thread that has no event loop; may be called from any thread."""
+        options, joined = self._joined(options)
+        if joined is None:
+            raise InvalidEvent("transaction", "is missing: without one, use `await bus.publish(…)`")
+        outgoing = self.prepare(event, data, options)
+        joined.put_now([outgoing.message], [outgoing.envelope.key])
+        return Receipt(outgoing.envelope.event_id, kept(outgoing))
+
+    async def send(self, outgoing: Sequence[Outgoing], *, timeout: float | None = None) -> Sequence[State]:
+        """What became of each: the broker has it, or what was said for when it is away.
+
+        Raises `SendFailed` within `timeout` seconds.
+        """
         limit = self._timeout if timeout is None else timeout
         if not 0 < limit < math.inf:
             raise InvalidEvent("timeout", "must be above 0 seconds, and finite", limit)
-        if outgoing:
-            await self._transport.send([each.message for each in outgoing], timeout=limit)
+        return await self._sending.send(outgoing, timeout=limit) if outgoing else ()
+
+    async def _let_go(
+        self, outgoing: Sequence[Outgoing], options: PublishOptions, joined: Joined | None
+    ) -> list[Receipt]:
+        states: Sequence[State]
+        if joined is None:
+            states = await self.send(outgoing, timeout=options.get("timeout"))
+        else:
+            await joined.put([each.message for each in outgoing], [each.envelope.key for each in outgoing])
+            states = [kept(each) for each in outgoing]
+        return [Receipt(each.envelope.event_id, state) for each, state in zip(outgoing, states, strict=True)]
+
+    def _joined(self, options: PublishOptions) -> tuple[PublishOptions, Joined | None]:
+        """The options without the transaction, and what writes in it; raises `WrongTransaction`."""
+        if "transaction" not in options:
+            return options, None
+        if self._store is None:
+            raise ConfigurationError(
+                "transaction=…: this bus has no store that could keep the event until then: "
+                'give it one, Bus(…, store="postgresql://…") or EVENTBUS_STORE.'
+            )
+        options = options.copy()
+        return options, self._store.join(options.pop("transaction"))
 
     def prepare(
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Outgoing:
-        """The message of an event; raises `InvalidEvent`, and nothing of it is sent."""
+        """The message of an event; raises `InvalidEvent`, and nothing of it is sent. Fit for any thread."""
         if options:
             _check_names(options)
         envelope = self._envelope(event, data, options)
@@ -180,6 +226,9 @@ def _seconds_until(at: object, clock: Clock) -> float:
 
 def _check_names(options: PublishOptions) -> None:
     """A misspelt `delay` must not publish at once."""
+    if "transaction" in options:
+        problem = "is not for a handler, whose events leave with it: ask for the Transaction as a parameter"
+        raise InvalidEvent("transaction", problem)
     for name in options:
         if name not in _OPTIONS:
             near = difflib.get_close_matches(name, _OPTIONS, n=1)
@@ -194,7 +243,3 @@ def _refuse_what_is_for_names(data: object, options: PublishOptions) -> None:
     if "version" in options:
         problem = "goes with an event type only; the class of this event says its own"
         raise InvalidEvent("version", problem, options["version"])
-
-
-def _receipt(outgoing: Outgoing) -> Receipt:
-    return Receipt(outgoing.envelope.event_id, "scheduled" if outgoing.message.delay else "confirmed")

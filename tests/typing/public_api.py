@@ -165,7 +165,7 @@ async def publish(event: OrderCreated, reminder: Envelope[OrderPaid]) -> None:
         receipt = await bus.publish(event)
         assert_type(receipt, Receipt)
         assert_type(receipt.event_id, str)
-        assert_type(receipt.state, Literal["confirmed", "spooled", "scheduled"])
+        assert_type(receipt.state, Literal["confirmed", "scheduled", "spooled", "degraded"])
         await bus.publish("order.created", {"order_id": 1}, version="2.0", key="order-1")
         await bus.publish(reminder, delay=timedelta(hours=24), headers={"tenant": "t"})
         assert_type(await bus.publish_many([event, reminder], timeout=2), list[Receipt])
