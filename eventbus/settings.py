@@ -40,6 +40,23 @@ class Settings(BaseModel):
     """How much of the history is kept."""
     synchronous: Literal["full", "normal"] = "full"
     """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
+    store: str | None = None
+    """Keeps what was handled, and the outbox: `sqlite:///file.db`, `postgresql://…`, `redis://…` (inbox only)
+    or `memory://` (inbox only). Default: the embedded bus's own file, else `sqlite:///eventbus.db`."""
+    relay: Literal["on", "off"] = "on"
+    """Whether a bus sends on what is in its outbox itself; off where `eventbus relay` does that."""
+    outbox_keep_days: float = Field(default=0.0, ge=0, le=36_500)
+    """How long the outbox keeps what the broker has; 0: it is removed at once."""
+    inbox_days: float = Field(default=7.0, gt=0, le=36_500)
+    """How long is remembered what was handled: for so long a copy is dropped."""
+    spool: str = Field(default="eventbus-spool.db", min_length=1)
+    """The file that events wait in while the broker is away, with `on_unavailable="spool"`."""
+    spool_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    """How much may wait there; then publishing raises `SpoolFull`."""
+    spool_days: float = Field(default=7.0, gt=0, le=36_500)
+    """How long an event may wait there until nothing more is taken: `SpoolFull`."""
+    spool_after: float = Field(default=1.0, gt=0)
+    """Seconds that the broker gets until an event is spooled, or given to the function `on_unavailable`."""
     management_url: str | None = None
     """RabbitMQ's management API; default: port 15672 of the same host, with the same user."""
     consumer_timeout: float = Field(default=1800.0, ge=0)
@@ -88,7 +105,7 @@ class Settings(BaseModel):
             yield name, shown
 
 
-_URLS: Final = ("url", "management_url")
+_URLS: Final = ("url", "management_url", "store")
 
 
 def _without_secrets(url: str) -> str:

@@ -18,7 +18,7 @@ SOURCE: Final = "cli"
 
 
 def settings_for(common: Common, schemas: tuple[str, ...] | None = None) -> Settings:
-    return Settings.from_environment(url=common.url, schemas=schemas)
+    return Settings.from_environment(url=common.url, store=common.store, schemas=schemas)
 
 
 def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), declare: bool = True) -> Bus:

@@ -19,6 +19,7 @@ class Common:
 
     url: str | None
     output: Format
+    store: str | None = None
 
 
 def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -33,10 +34,8 @@ def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--store",
         metavar="URL",
-        envvar="EVENTBUS_STORE",
-        callback=_refuse_store,
-        expose_value=False,
-        help="Where handled events are remembered; this version has no store yet.  [env: EVENTBUS_STORE]",
+        help="Keeps what was handled, and the outbox: sqlite:///file.db, postgresql://…, redis://… or "
+        "memory://.  [env: EVENTBUS_STORE; default: the file of a sqlite: broker, or sqlite:///eventbus.db]",
     )
     @click.option(
         "--output",
@@ -46,8 +45,8 @@ def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
         help="For people, or for programs.",
     )
     @functools.wraps(verb)
-    def with_common(url: str | None, output: Format, **others: Any) -> Answer:
-        return verb(Common(url=url, output=output), **others)
+    def with_common(url: str | None, store: str | None, output: Format, **others: Any) -> Answer:
+        return verb(Common(url=url, output=output, store=store), **others)
 
     return with_common
 
@@ -61,13 +60,6 @@ def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
         help="Modules with event classes.  "
         "[env: EVENTBUS_SCHEMAS; default: schemas, where it can be imported]",
     )(verb)
-
-
-def _refuse_store(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value:
-        raise click.UsageError(
-            "this version has no store yet: leave out --store, and unset EVENTBUS_STORE.", context
-        )
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:

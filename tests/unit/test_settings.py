@@ -116,3 +116,9 @@ def test_secrets_are_not_shown():
     for shown in (repr(settings), str(settings), f"{settings}", repr([settings])):
         assert "s3cr3t" not in shown
         assert "broker.example" in shown
+
+
+def test_the_password_of_the_store_is_not_shown():
+    shown = repr(Settings(store="postgresql://order:s3cr3t@db.example/shop?sslpassword=s3cr3t"))
+    assert "s3cr3t" not in shown
+    assert "postgresql://***@db.example/shop" in shown

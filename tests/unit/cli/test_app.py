@@ -8,6 +8,8 @@ import pytest
 from eventbus import __version__
 from eventbus.cli import main
 from eventbus.cli.app import VERBS
+from eventbus.cli.connection import settings_for
+from eventbus.cli.options import Common
 
 GROUPS = ("topology", "dead")
 COMMANDS = [
@@ -76,17 +78,10 @@ def test_a_wrong_use_is_one_line_with_a_hint(
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_store_is_refused_by_every_verb(
-    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    rest = {"run": ["a:b"], "publish": ["a.b"], "topology": ["diff", "a:b"], "dead": ["list", "a.b"]}
-    command = [verb, *rest.get(verb, [])]
-
-    assert main([*command, "--store", "memory://"]) == 2
+def test_the_store_is_what_the_option_says_else_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EVENTBUS_STORE", "memory://")
-    assert main(command) == 2
-    assert capsys.readouterr().err.count("no store yet") == 2
+    assert settings_for(Common(url=None, output="table")).store == "memory://"
+    assert settings_for(Common(url=None, output="table", store="sqlite:///a.db")).store == "sqlite:///a.db"
 
 
 def test_a_setting_that_cannot_be_is_a_wrong_use(
