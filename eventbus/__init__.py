@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from eventbus.opening import Opening
     from eventbus.publisher import Receipt
     from eventbus.retry import RetryPolicy
+    from eventbus.secret import Secret
     from eventbus.service import Service
     from eventbus.subscription import Batch, Subscription, subscribe
 
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 -- grouped by what they are for
     # events
     "Event",
+    "Secret",
     "Envelope",
     "upcast",
     # the bus
@@ -56,6 +58,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what they are for
 ]
 
 _HOMES = {
+    "secret": ("Secret",),
     "event": ("Event", "upcast"),
     "envelope": ("Envelope",),
     "bus": ("Bus",),

@@ -13,6 +13,7 @@ from eventbus.envelope import Envelope
 from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
 from eventbus.event import Event, parse_version
 from eventbus.outcome import Reason
+from eventbus.secret import is_marked
 
 
 class Registry:
@@ -76,6 +77,8 @@ class Registry:
             return event.model_validate(dict(data))
         except ValidationError as error:
             field, problem, value = _first(error)
+            if is_marked(event):
+                value = None  # it may be the secret
             raise InvalidEvent(field, f"does not fit: {problem}", value, event_type=event_type) from None
 
     def _put(self, event_type: str, versions: Mapping[tuple[int, int], type[Event]]) -> None:

@@ -14,10 +14,20 @@ from eventbus.cli.dead_edit import Editing, edit_and_redrive
 from eventbus.cli.dead_options import acting_options, audit_option, must_be_able_to_ask, selection_options
 from eventbus.cli.dead_view import Distribution, group_as_json, groups_table, whole, write
 from eventbus.cli.exits import ExitCode, complain
+from eventbus.cli.masking import secrets_for, secrets_option
 from eventbus.cli.options import Common, common_options, schemas_option
 from eventbus.cli.output import note, print_json, show
-from eventbus.cli.targets import use_working_directory
-from eventbus.dead_letters import EVERYTHING, AuditLog, DeadLetters, Groups, Moved, Selection, as_json
+from eventbus.dead_letters import (
+    EVERYTHING,
+    NOTHING_SECRET,
+    AuditLog,
+    DeadLetters,
+    Groups,
+    Moved,
+    Selection,
+    as_json,
+)
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 Progress = Callable[[Moved], None]
@@ -41,12 +51,14 @@ def dead() -> None:
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many, the oldest first.")
 @selection_options
 @common_options
+@secrets_option
 def list_dead(
     common: Common,
     subscription: str,
     group: bool,  # noqa: FBT001
     limit: int | None,
     selection: Selection,
+    secrets: Secrets,
 ) -> int:
     """Show the dead letters of a subscription, the oldest first.
 
@@ -55,7 +67,7 @@ def list_dead(
       eventbus dead list payment.charge_order --error '*timeout*' --newer-than 2h
       eventbus dead list payment.charge_order --group --output json
     """
-    wanted = Wanted(common, subscription, selection, limit)
+    wanted = Wanted(common, subscription, selection, limit, secrets)
     if group:
         return _list_groups(wanted)
     if not show_which(wanted):
@@ -66,17 +78,32 @@ def list_dead(
 @dead.command("export", short_help="Print them whole, as JSON lines.")
 @click.argument("subscription")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many, the oldest first.")
+@click.option("--reveal", is_flag=True, help="With the values of secret fields.")
 @selection_options
 @common_options
-def export_dead(common: Common, subscription: str, limit: int | None, selection: Selection) -> int:
+@secrets_option
+def export_dead(
+    common: Common,
+    subscription: str,
+    limit: int | None,
+    reveal: bool,  # noqa: FBT001
+    selection: Selection,
+    secrets: Secrets,
+) -> int:
     """Print the dead letters of a subscription with their payload, one JSON object a line.
+
+    What their classes mark as Secret is masked, so that such an export cannot be published again; with
+    --reveal it is whole.
 
     \b
     Example:
       eventbus dead export payment.charge_order > dead.jsonl
     """
     wanted = Wanted(common, subscription, selection, limit)
-    count = asyncio.run(look(wanted, lambda entry: print_json(as_json(entry, subscription)), quiet=True))
+    hidden = NOTHING_SECRET if reveal else secrets
+    count = asyncio.run(
+        look(wanted, lambda entry: print_json(as_json(entry, subscription, hidden)), quiet=True)
+    )
     note(f"{count} exported")
     return ExitCode.DONE
 
@@ -85,7 +112,8 @@ def export_dead(common: Common, subscription: str, limit: int | None, selection:
 @click.argument("id")
 @click.argument("subscription")
 @common_options
-def show_dead(common: Common, id: str, subscription: str) -> int:
+@secrets_option
+def show_dead(common: Common, id: str, subscription: str, secrets: Secrets) -> int:
     """Show one dead letter: why and when it was given up, its headers, its payload.
 
     \b
@@ -97,9 +125,9 @@ def show_dead(common: Common, id: str, subscription: str) -> int:
         complain(f"{subscription} has no dead letter {id} here")
         return ExitCode.FAILED
     if common.output == "json":
-        print_json(as_json(entry, subscription))
+        print_json(as_json(entry, subscription, secrets))
     else:
-        for line in whole(entry):
+        for line in whole(entry, secrets):
             write(line)
     return ExitCode.DONE
 
@@ -136,11 +164,11 @@ def redrive_dead(  # noqa: PLR0913, PLR0917  one for each option
       eventbus dead redrive payment.charge_order --edit --id evt_0190f6d1c2b37c3e8f2a
     """
     must_be_able_to_ask(yes=yes, dry_run=dry_run)
-    wanted = Wanted(common, subscription, selection, limit)
+    secrets = secrets_for(common, schemas)
+    wanted = Wanted(common, subscription, selection, limit, secrets)
     if edit:
-        use_working_directory()
         only = _only_id(selection)
-        audit = AuditLog.at(Path(audit_log))
+        audit = AuditLog.at(Path(audit_log), secrets=secrets)
         return edit_and_redrive(Editing(common, subscription, only, schemas, audit, yes, dry_run))
     if dry_run:
         return _would(wanted, "redrive")
@@ -158,6 +186,7 @@ def redrive_dead(  # noqa: PLR0913, PLR0917  one for each option
 @audit_option
 @selection_options
 @common_options
+@secrets_option
 def discard_dead(  # noqa: PLR0913, PLR0917  one for each option
     common: Common,
     subscription: str,
@@ -168,6 +197,7 @@ def discard_dead(  # noqa: PLR0913, PLR0917  one for each option
     yes: bool,  # noqa: FBT001
     audit_log: str,
     selection: Selection,
+    secrets: Secrets,
 ) -> int:
     """Remove dead letters for good, each after a line in the audit log. `dead export` keeps them elsewhere.
 
@@ -178,10 +208,10 @@ def discard_dead(  # noqa: PLR0913, PLR0917  one for each option
     must_be_able_to_ask(yes=yes, dry_run=dry_run)
     if not reason.strip():
         raise click.BadParameter("say why, in a few words.", param_hint="--reason")
-    wanted = Wanted(common, subscription, selection, limit)
+    wanted = Wanted(common, subscription, selection, limit, secrets)
     if dry_run:
         return _would(wanted, "discard")
-    audit = AuditLog.at(Path(audit_log))
+    audit = AuditLog.at(Path(audit_log), secrets=secrets)
 
     async def carry(letters: DeadLetters, progress: Progress) -> Moved:
         return await letters.discard(
@@ -194,7 +224,8 @@ def discard_dead(  # noqa: PLR0913, PLR0917  one for each option
 @dead.command("stats", short_help="Show how many, how old, and why.")
 @click.argument("subscriptions", metavar="SUBSCRIPTION…", nargs=-1, required=True)
 @common_options
-def dead_stats(common: Common, subscriptions: tuple[str, ...]) -> int:
+@secrets_option
+def dead_stats(common: Common, subscriptions: tuple[str, ...], secrets: Secrets) -> int:
     """Show how many dead letters there are, how old they are, for which reasons and with which errors.
 
     \b
@@ -203,7 +234,7 @@ def dead_stats(common: Common, subscriptions: tuple[str, ...]) -> int:
     """
     found: list[Distribution] = []
     for subscription in subscriptions:
-        distribution = Distribution(subscription)
+        distribution = Distribution(subscription, groups=Groups(secrets))
         asyncio.run(look(Wanted(common, subscription, EVERYTHING), distribution.add))
         found.append(distribution)
     if common.output == "json":
@@ -217,7 +248,7 @@ def dead_stats(common: Common, subscriptions: tuple[str, ...]) -> int:
 
 
 def _list_groups(wanted: Wanted) -> ExitCode:
-    groups = Groups()
+    groups = Groups(wanted.secrets)
     count = asyncio.run(look(wanted, groups.add))
     largest_first = groups.largest_first()
     if wanted.common.output == "json":

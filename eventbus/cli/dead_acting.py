@@ -14,7 +14,8 @@ from eventbus.cli.dead_view import header, row, write
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
 from eventbus.cli.options import Common
 from eventbus.cli.output import note, print_json
-from eventbus.dead_letters import DeadLetters, Moved, Selection, as_json
+from eventbus.dead_letters import NOTHING_SECRET, DeadLetters, Moved, Selection, as_json
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 _MOST_FAILURES_TOLD = 20
@@ -28,6 +29,8 @@ class Wanted:
     subscription: str
     selection: Selection
     limit: int | None = None
+    secrets: Secrets = NOTHING_SECRET
+    """What is not shown of them."""
 
 
 Carry = Callable[[DeadLetters, Callable[[Moved], None]], Awaitable[Moved]]
@@ -78,11 +81,13 @@ def show_which(wanted: Wanted) -> int:
     """Print them; how many."""
     if wanted.common.output == "json":
         entries: list[dict[str, object]] = []
-        count = asyncio.run(look(wanted, lambda entry: entries.append(as_json(entry, wanted.subscription))))
+        count = asyncio.run(
+            look(wanted, lambda entry: entries.append(as_json(entry, wanted.subscription, wanted.secrets)))
+        )
         print_json({"subscription": wanted.subscription, "dead_letters": entries})
         return count
     rows: list[str] = []
-    count = asyncio.run(look(wanted, lambda entry: rows.append(row(entry))))
+    count = asyncio.run(look(wanted, lambda entry: rows.append(row(entry, wanted.secrets))))
     if rows:
         write("\n".join([header(), *rows]), keep="\n")
     return count

@@ -19,6 +19,7 @@ from eventbus.cli.schemas import load_schemas
 from eventbus.codec import Codec, Limits
 from eventbus.dead_letters import AuditLog, Correction, Moved, correct, data_of
 from eventbus.errors import InvalidEvent
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 _WHY = "edited"
@@ -69,7 +70,7 @@ def _knowing_bus(editing: Editing) -> Bus:
 def _edit(editing: Editing, entry: DeadLetterEntry, bus: Bus) -> Correction | None:
     """None where the data is as it was, or was not saved."""
     codec = Codec(Limits(body=bus.settings.max_body_bytes))
-    before = text = data_of(entry)
+    before = text = data_of(entry, Secrets(bus.registry))
     while True:
         saved = click.edit(text, extension=".json", require_save=True)
         if saved is None or saved.strip() == before.strip():

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from eventbus.cli.output import UNKNOWN, inert, table
-from eventbus.dead_letters import Group, Groups, id_of
+from eventbus.dead_letters import NOTHING_SECRET, Group, Groups, id_of, masked
 from eventbus.errors import inert as without_controls
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def header() -> str:
     return _row([*_WIDTHS, "error"])
 
 
-def row(entry: DeadLetterEntry) -> str:
+def row(entry: DeadLetterEntry, secrets: Secrets = NOTHING_SECRET) -> str:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     told = sum(_WIDTHS.values()) + 2 * len(_WIDTHS)
     longest = _LONGEST_ERROR if width is None else max(_SHORTEST_ERROR, width - told)
@@ -42,7 +43,7 @@ def row(entry: DeadLetterEntry) -> str:
         inert(entry.reason, 40),
         str(entry.attempts),
         time_of(entry.died_at),
-        inert(entry.error, longest),
+        inert(masked(entry, secrets).error, longest),
     ]
     return _row(cells)
 
@@ -83,10 +84,12 @@ def group_as_json(group: Group) -> dict[str, object]:
     }
 
 
-def whole(entry: DeadLetterEntry) -> Iterator[str]:
+def whole(entry: DeadLetterEntry, secrets: Secrets = NOTHING_SECRET) -> Iterator[str]:
     """One dead letter, line by line."""
+    id = id_of(entry.message)
+    entry = masked(entry, secrets)
     message = entry.message
-    yield f"id               {id_of(message)}"
+    yield f"id               {id}"
     yield f"event type       {message.routing_key}"
     yield f"reason           {entry.reason}"
     yield f"error            {entry.error}"

@@ -15,11 +15,13 @@ from eventbus.dead_letters.export import as_json
 from eventbus.dead_letters.grouping import Group, Groups, fingerprint
 from eventbus.dead_letters.identity import id_of
 from eventbus.dead_letters.letters import DeadLetters
+from eventbus.dead_letters.masking import NOTHING_SECRET, masked
 from eventbus.dead_letters.moving import Moved
 from eventbus.dead_letters.selection import EVERYTHING, Selection
 
 __all__ = [
     "EVERYTHING",
+    "NOTHING_SECRET",
     "AuditLog",
     "Correction",
     "DeadLetters",
@@ -32,4 +34,5 @@ __all__ = [
     "data_of",
     "fingerprint",
     "id_of",
+    "masked",
 ]

@@ -14,7 +14,9 @@ from typing import Final
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.dead_letters.identity import id_of
+from eventbus.dead_letters.masking import NOTHING_SECRET, masked
 from eventbus.errors import ConfigurationError
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 _PRIVATE: Final = 0o600
@@ -30,11 +32,19 @@ class AuditLog:
     path: Path
     who: str
     clock: Clock
+    secrets: Secrets = NOTHING_SECRET
+    """Whose values do not stand in an error either."""
 
     @classmethod
-    def at(cls, path: Path, who: str | None = None, clock: Clock | None = None) -> AuditLog:
+    def at(
+        cls,
+        path: Path,
+        who: str | None = None,
+        clock: Clock | None = None,
+        secrets: Secrets = NOTHING_SECRET,
+    ) -> AuditLog:
         """`who`: by default the user of this process. `ConfigurationError` where it cannot be written."""
-        log = cls(path, who or _user(), clock or SystemClock())
+        log = cls(path, who or _user(), clock or SystemClock(), secrets)
         log._append(b"")
         return log
 
@@ -57,7 +67,7 @@ class AuditLog:
             "event_id": id_of(entry.message),
             "event_type": entry.message.routing_key,
             "reason": entry.reason,
-            "error": entry.error,
+            "error": masked(entry, self.secrets).error,
             "attempts": entry.attempts,
             "died_at": None if entry.died_at is None else entry.died_at.isoformat(),
             "body_sha256": hashlib.sha256(entry.message.body).hexdigest(),

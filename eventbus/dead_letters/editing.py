@@ -8,13 +8,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from eventbus.codec import Codec
+from eventbus.dead_letters.masking import NOTHING_SECRET
 from eventbus.errors import InvalidEvent, Unreadable
 from eventbus.headers import FIRST_FAILED_AT, ROUTING_KEY, for_redrive
 from eventbus.ids import derived_event_id
 from eventbus.registry import Registry
+from eventbus.secret import Secrets, restored
 from eventbus.strict_json import BadJson, JsonLimits, read_object
 from eventbus.transport import DeadLetterEntry, Message
 
@@ -36,13 +38,16 @@ class Correction:
     """Between the two data, as a unified diff."""
 
 
-def data_of(entry: DeadLetterEntry) -> str:
-    """The event's data as JSON to be edited; raises `InvalidEvent` where the body is no envelope."""
-    return _pretty(_members(entry)["data"])
+def data_of(entry: DeadLetterEntry, secrets: Secrets = NOTHING_SECRET) -> str:
+    """The event's data as JSON to be edited, masked; raises `InvalidEvent` where the body is no envelope."""
+    return _pretty(_shown(_members(entry), secrets))
 
 
 def correct(entry: DeadLetterEntry, data: str, registry: Registry, codec: Codec, queue: str) -> Correction:
     """The dead letter with this `data`, checked as the subscriber will read it.
+
+    What the classes of `registry` mark as secret is masked in `data`: a mask that is kept stands for what is
+    there, and `difference` shows masks only.
 
     It has a new event_id, the original one as causation_id, and everything else of the original. The same
     correction of the same dead letter has the same event_id, so that doing it twice is seen. Raises
@@ -53,7 +58,13 @@ def correct(entry: DeadLetterEntry, data: str, registry: Registry, codec: Codec,
         edited = read_object(data.encode(errors="surrogatepass"), JsonLimits())
     except BadJson as error:
         raise InvalidEvent("data", f"is no JSON object: {error}") from None
-    before = _pretty(members["data"])
+    secrets = Secrets(registry)
+    shown = _shown(members, secrets)
+    try:
+        edited = cast("dict[str, Any]", restored(edited, shown, members["data"]))
+    except ValueError as error:
+        raise InvalidEvent("data", str(error)) from None
+    before, after = _pretty(shown), _pretty(_shown({**members, "data": edited}, secrets))
     cause = str(members["event_id"])
     event_id = _event_id(cause, entry.died_at or _UNKNOWN_TIME, edited)
     corrected = {
@@ -75,7 +86,7 @@ def correct(entry: DeadLetterEntry, data: str, registry: Registry, codec: Codec,
         queue=queue,
     )
     is_checked = _check(message, registry, codec)
-    return Correction(entry, message, event_id, is_checked, _difference(before, _pretty(edited)))
+    return Correction(entry, message, event_id, is_checked, _difference(before, after))
 
 
 def _members(entry: DeadLetterEntry) -> dict[str, Any]:
@@ -86,6 +97,10 @@ def _members(entry: DeadLetterEntry) -> dict[str, Any]:
     if not isinstance(members.get("data"), dict) or not isinstance(members.get("event_id"), str):
         raise InvalidEvent("body", "cannot be edited: it has no event_id, or no data that is an object")
     return members
+
+
+def _shown(members: Mapping[str, Any], secrets: Secrets) -> object:
+    return secrets.data(str(members.get("event_type")), members["data"])
 
 
 def _check(message: Message, registry: Registry, codec: Codec) -> bool:

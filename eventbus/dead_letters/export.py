@@ -10,19 +10,22 @@ from typing import cast
 
 from eventbus.dead_letters.grouping import fingerprint
 from eventbus.dead_letters.identity import id_of
+from eventbus.dead_letters.masking import NOTHING_SECRET, masked
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 
-def as_json(entry: DeadLetterEntry, queue: str) -> dict[str, object]:
-    """`body` where the bytes are UTF-8, else `body_base64`; times are RFC 3339."""
+def as_json(entry: DeadLetterEntry, queue: str, secrets: Secrets = NOTHING_SECRET) -> dict[str, object]:
+    """`body` where the bytes are UTF-8, else `body_base64`; times are RFC 3339. Without the `secrets`."""
+    original, entry = entry, masked(entry, secrets)
     message = entry.message
     return {
-        "id": id_of(message),
+        "id": id_of(original.message),
         "subscription": queue,
         "event_type": message.routing_key,
         "reason": entry.reason,
         "error": entry.error,
-        "fingerprint": fingerprint(entry),
+        "fingerprint": fingerprint(original),
         "attempts": entry.attempts,
         "first_failed_at": _plain(entry.first_failed_at),
         "died_at": _plain(entry.died_at),

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from eventbus.dead_letters.masking import NOTHING_SECRET, masked
 from eventbus.errors import shorten
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 
 _LONGEST: Final = 500
@@ -57,14 +59,17 @@ class Group:
 class Groups:
     """Counts dead letters, one after the other; remembers none of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets = NOTHING_SECRET) -> None:
+        self._secrets = secrets
         self._groups: dict[str, _Tally] = {}
 
     def add(self, entry: DeadLetterEntry) -> None:
         key = fingerprint(entry)
         if (tally := self._groups.get(key)) is None:
             event_type = shorten(entry.message.routing_key, _LONGEST_TYPE)
-            tally = self._groups[key] = _Tally(event_type, entry.reason, normalised(entry.error))
+            tally = self._groups[key] = _Tally(
+                event_type, entry.reason, normalised(masked(entry, self._secrets).error)
+            )
         tally.add(entry.died_at)
 
     def __len__(self) -> int:

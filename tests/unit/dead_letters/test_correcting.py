@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Annotated
 
 import pytest
 
-from eventbus import Event
+from eventbus import Event, Secret
 from eventbus.codec import Codec
 from eventbus.dead_letters import correct, data_of
 from eventbus.errors import InvalidEvent
 from eventbus.headers import REASON
 from eventbus.registry import Registry
+from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry
 from tests.support.handling import by_name
 
@@ -71,3 +73,22 @@ def test_what_is_no_envelope_cannot_be_edited(body: bytes):
     entry = dead()
     with pytest.raises(InvalidEvent, match="cannot be edited"):
         data_of(replace(entry, message=replace(entry.message, body=body)))
+
+
+class CardAdded(Event, type="card.added"):
+    user_id: int
+    number: Annotated[str, Secret()]
+
+
+def test_a_mask_that_is_kept_stands_for_the_value_and_the_difference_shows_none():
+    message = Codec().encode(by_name("card.added", {"user_id": 7, "number": "4111"}, event_id="evt_1"))
+    entry = DeadLetterEntry.of(message)
+    registry = Registry([CardAdded])
+    assert "4111" not in data_of(entry, Secrets(registry))
+
+    correction = correct(entry, '{"user_id": 8, "number": "***"}', registry, Codec(), QUEUE)
+
+    assert json.loads(correction.message.body)["data"] == {"user_id": 8, "number": "4111"}
+    assert "4111" not in correction.difference
+    with pytest.raises(InvalidEvent, match="cannot be moved"):
+        correct(entry, '{"user_id": 8, "number": "x", "other": "***"}', registry, Codec(), QUEUE)

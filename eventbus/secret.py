@@ -1,0 +1,199 @@
+"""Fields whose values no operator sees: how they are marked, and what is shown in their place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Final, cast, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
+from pydantic.fields import FieldInfo
+
+from eventbus.event import Event
+
+MASK: Final = "***"
+"""Stands where a secret is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Secret:
+    """Marks a field whose value is published, and handled, and shown to nobody:
+
+        class CardAdded(Event, type="card.added"):
+            user_id: int
+            card_number: Annotated[str, Secret()]
+
+    It may stand anywhere in an annotation, also in those of the models within. The broker has the value as
+    it is: what must not lie there is not published at all, but kept elsewhere and referred to.
+    """
+
+
+class Secrets:
+    """Masks what the fields of these classes mark. Of a type that none of them describes nothing is known."""
+
+    def __init__(self, events: Iterable[type[Event]] = ()) -> None:
+        self._events: dict[str, list[type[Event]]] = {}
+        for event in events:
+            if is_marked(event):
+                self._events.setdefault(event.__event_type__, []).append(event)
+
+    def data(self, event_type: str, data: object) -> object:
+        """With `MASK` in place of what any version of the event type marks; a copy, where there is any."""
+        for event in self._events.get(event_type, ()):
+            data = _masked(data, event)
+        return data
+
+    def body(self, routing_key: str, body: bytes) -> bytes:
+        """Of a message. Where a type has secrets and the body cannot be read, all of it is masked."""
+        if not self._events:
+            return body
+        try:
+            members: object = json.loads(body)
+        except (ValueError, RecursionError):
+            return MASK.encode() if routing_key in self._events else body
+        if not isinstance(members, dict):
+            return MASK.encode() if routing_key in self._events else body
+        members = cast("dict[str, Any]", members)
+        data = masked = members.get("data")
+        for event_type in {routing_key, str(members.get("event_type"))}:
+            masked = self.data(event_type, masked)
+        if masked == data:
+            return body
+        return json.dumps({**members, "data": masked}, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+def is_marked(hint: object) -> bool:
+    """Whether there is a mark anywhere in an annotation or a class."""
+    return _is_marked(hint, set())
+
+
+def restored(edited: object, shown: object, original: object) -> object:
+    """`edited` with the originals in place of the masks that it has kept from `shown`.
+
+    Raises `ValueError` for a mask that stands where `shown` had none.
+    """
+    if edited == MASK:
+        if shown == MASK:
+            return original
+        raise ValueError(f"{MASK} stands where none was: it cannot be moved, write the value itself")
+    if isinstance(edited, dict):
+        return {
+            name: restored(value, _member(shown, name), _member(original, name))
+            for name, value in cast("dict[str, object]", edited).items()
+        }
+    if isinstance(edited, list):
+        values = cast("list[object]", edited)
+        places = cast("list[object]", shown) if isinstance(shown, list) else []
+        of_each = places if len(places) == len(values) else [None] * len(values)
+        return [
+            restored(value, of_each[number], _member(original, number)) for number, value in enumerate(values)
+        ]
+    return edited
+
+
+def _member(value: object, at: str | int) -> object:
+    if isinstance(value, dict):
+        return cast("dict[object, object]", value).get(at)
+    if isinstance(value, list) and isinstance(at, int):
+        values = cast("list[object]", value)
+        return values[at] if at < len(values) else None
+    return None
+
+
+def _masked(value: object, hint: object) -> object:
+    """`value`, which should be of the annotation `hint` and may be anything."""
+    hint = getattr(hint, "__value__", hint)  # of a `type` statement
+    if value is None:
+        return None
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        return MASK if _marks(marks) else _masked(value, inner)
+    if (members := _members(hint)) is not None:
+        return _masked_members(value, hint, members)
+    for argument in get_args(hint):
+        value = _masked_within(value, argument, holds_it_itself=_is_transparent(get_origin(hint)))
+    return value
+
+
+def _is_transparent(origin: object) -> bool:
+    """Whether its arguments describe the same value, as those of a union do, and not what is in it."""
+    return origin is UnionType or not isinstance(origin, type)
+
+
+def _masked_within(value: object, hint: object, *, holds_it_itself: bool) -> object:
+    if holds_it_itself:
+        return _masked(value, hint)
+    if isinstance(value, list):
+        return [_masked(item, hint) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _masked(item, hint) for name, item in cast("dict[str, object]", value).items()}
+    return MASK if is_marked(hint) else value
+
+
+def _masked_members(value: object, hint: Any, members: Mapping[str, object]) -> object:
+    if _is_model(hint, RootModel):
+        return _masked(value, members["root"])
+    if isinstance(value, dict):
+        found = cast("dict[str, object]", value)
+        return {
+            name: _masked(item, members[name]) if name in members else item for name, item in found.items()
+        }
+    # What is no object may be the secret itself in the wrong place.
+    return MASK if value != MASK and is_marked(hint) else value
+
+
+def _members(hint: Any) -> dict[str, object] | None:
+    """The annotations of an object's members by the names that they have in JSON; None for anything else."""
+    if _is_model(hint, BaseModel):
+        fields: dict[str, FieldInfo] = hint.model_fields
+        return {name: _annotation(field) for key, field in fields.items() for name in _names(key, field)}
+    return typing.get_type_hints(hint, include_extras=True) if _has_members(hint) else None
+
+
+def _is_model(hint: object, kind: type[object]) -> bool:
+    return isinstance(hint, type) and issubclass(hint, kind)
+
+
+def _has_members(hint: object) -> bool:
+    """Whether it is a dataclass or a TypedDict, be that of `typing` or of `typing_extensions`."""
+    is_typed_dict = hasattr(hint, "__total__") and hasattr(hint, "__required_keys__")
+    return isinstance(hint, type) and (is_typed_dict or dataclasses.is_dataclass(hint))
+
+
+def _annotation(field: FieldInfo) -> object:
+    return Annotated[field.annotation, Secret()] if _marks(field.metadata) else field.annotation
+
+
+def _names(key: str, field: FieldInfo) -> set[str]:
+    names = {key}
+    for alias in (field.alias, field.validation_alias, field.serialization_alias):
+        match alias:
+            case str():
+                names.add(alias)
+            case AliasChoices():
+                names |= {
+                    str(each.path[0]) if isinstance(each, AliasPath) else each for each in alias.choices
+                }
+            case AliasPath():
+                names.add(str(alias.path[0]))
+            case None:
+                pass
+    return names
+
+
+def _marks(metadata: Sequence[object]) -> bool:
+    return any(mark is Secret or isinstance(mark, Secret) for mark in metadata)
+
+
+def _is_marked(hint: object, seen: set[int]) -> bool:
+    hint = getattr(hint, "__value__", hint)
+    if id(hint) in seen:
+        return False
+    seen.add(id(hint))
+    if get_origin(hint) is Annotated and _marks(get_args(hint)[1:]):
+        return True
+    inner = _members(hint)
+    return any(_is_marked(each, seen) for each in (get_args(hint) if inner is None else inner.values()))
