@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock, SystemClock
@@ -30,6 +31,8 @@ from eventbus.transport import (
     QueueStats,
     Topology,
 )
+
+Answer = TypeVar("Answer")
 
 _DEFAULTS: Final = EmbeddedOptions()
 
@@ -128,6 +131,13 @@ class EmbeddedTransport:
     async def history(self, offset: int) -> Sequence[LogEntry]:
         """What is logged so far, from `offset` on; unlike `log` it does not wait for more."""
         return await self._open_engine.read(lambda connection: log.so_far(connection, offset))
+
+    async def write(self, work: Callable[[sqlite3.Connection], Answer], *, durable: bool) -> Answer:
+        """For a store in the same file: `work` in a transaction of the one writer, which others may share.
+
+        It may run twice, the first run being rolled back. Raises `BrokerUnreachable`.
+        """
+        return await self._open_engine.run(lambda transaction: work(transaction.connection), durable=durable)
 
     async def next_due(self) -> datetime | None:
         """When the earliest delayed message or retry is due, in whichever queue; None when there is none."""

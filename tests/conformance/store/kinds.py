@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from eventbus.embedded import EmbeddedTransport
+from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.url import path_from_url
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
@@ -76,7 +77,7 @@ class Place:
             finally:
                 await store.close()
             return
-        transport = EmbeddedTransport(path_from_url(self.url))
+        transport = EmbeddedTransport(path_from_url(self.url), EmbeddedOptions(busy_timeout=options.timeout))
         await transport.open()
         try:
             store = store_for(self.url, options, writing=transport)

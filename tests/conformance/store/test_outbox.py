@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from eventbus.store import Outbox
     from tests.conformance.store.kinds import Place
 
-pytestmark = SQL
 
-
+@SQL
 async def test_what_was_put_is_taken_in_its_order(outbox: Outbox) -> None:
     put = await drive.put(outbox, *drive.some_messages(30))
     put += await drive.put(outbox, *drive.some_messages(30))
@@ -32,12 +31,14 @@ async def test_what_was_put_is_taken_in_its_order(outbox: Outbox) -> None:
     assert drive.ids(await drive.waiting(outbox)) == put
 
 
+@SQL
 async def test_no_more_is_taken_than_asked_for(outbox: Outbox) -> None:
     put = await drive.put(outbox, *drive.some_messages(10))
 
     assert drive.ids(await drive.waiting(outbox, limit=4)) == put[:4]
 
 
+@SQL
 async def test_what_was_sent_is_gone_and_the_rest_comes_back_in_its_order(outbox: Outbox) -> None:
     put = await drive.put(outbox, *drive.some_messages(6))
 
@@ -47,17 +48,22 @@ async def test_what_was_sent_is_gone_and_the_rest_comes_back_in_its_order(outbox
     assert drive.ids(await drive.waiting(outbox)) == [put[0], put[2], put[3], put[5]]
 
 
+@SQL
 async def test_nothing_is_lost_when_a_relay_fails(outbox: Outbox) -> None:
     put = await drive.put(outbox, *drive.some_messages(3))
 
-    with pytest.raises(ConnectionError):
+    async def fail() -> None:
         async with outbox.take(10) as taken:
             await taken.sent(taken.entries[:1])
             raise ConnectionError("the broker is away")
 
+    with pytest.raises(ConnectionError):
+        await fail()
+
     assert drive.ids(await drive.waiting(outbox)) == put[1:]
 
 
+@SQL
 async def test_a_message_comes_out_as_it_went_in(outbox: Outbox) -> None:
     message = Message(
         body=bytes(range(256)),
@@ -84,6 +90,7 @@ async def test_a_message_comes_out_as_it_went_in(outbox: Outbox) -> None:
     assert [entry.key for entry in entries] == ["order-1", None]
 
 
+@SQL
 async def test_a_header_that_cannot_travel_is_refused_and_nothing_is_put(outbox: Outbox) -> None:
     with pytest.raises(InvalidEvent, match="header odd"):
         await drive.put(outbox, drive.a_message(), Message(b"", "a", headers={"odd": object()}))
@@ -91,12 +98,14 @@ async def test_a_header_that_cannot_travel_is_refused_and_nothing_is_put(outbox:
     assert await drive.waiting(outbox) == []
 
 
+@SQL
 async def test_putting_nothing_puts_nothing(outbox: Outbox) -> None:
     await outbox.put([], [])
 
     assert await drive.waiting(outbox) == []
 
 
+@SQL
 async def test_what_is_left_of_a_delay_shrinks_while_it_waits(outbox: Outbox) -> None:
     began = time.monotonic()
     await drive.put(outbox, replace(drive.a_message(), delay=3600.0), replace(drive.a_message(), delay=0.05))
@@ -108,6 +117,7 @@ async def test_what_is_left_of_a_delay_shrinks_while_it_waits(outbox: Outbox) ->
     assert short.message.delay == 0.0
 
 
+@SQL
 async def test_the_backlog_counts_what_waits(outbox: Outbox) -> None:
     empty = await outbox.backlog()
     assert (empty.events, empty.bytes, empty.oldest_age) == (0, 0, None)
@@ -124,6 +134,7 @@ async def test_the_backlog_counts_what_waits(outbox: Outbox) -> None:
     assert (drained.events, drained.oldest_age) == (0, None)
 
 
+@SQL
 async def test_a_put_of_this_process_is_heard_of_at_once(outbox: Outbox) -> None:
     await drive.drain(outbox)
     waiting = asyncio.create_task(outbox.changed(within=30))
@@ -136,6 +147,7 @@ async def test_a_put_of_this_process_is_heard_of_at_once(outbox: Outbox) -> None
     assert time.monotonic() - began < 1
 
 
+@SQL
 async def test_what_was_put_before_somebody_waits_is_heard_of(outbox: Outbox) -> None:
     await drive.drain(outbox)
     await drive.put(outbox, drive.a_message())
@@ -143,6 +155,7 @@ async def test_what_was_put_before_somebody_waits_is_heard_of(outbox: Outbox) ->
     await asyncio.wait_for(outbox.changed(within=30), 5)
 
 
+@SQL
 async def test_waiting_ends_when_nothing_comes(outbox: Outbox) -> None:
     await drive.drain(outbox)
     began = time.monotonic()

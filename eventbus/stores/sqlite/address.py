@@ -1,0 +1,54 @@
+"""Where a SQLite store is: `sqlite:///file.db`, `sqlite:////absolute.db` or `sqlite://:memory:`."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from eventbus.errors import ConfigurationError, shorten
+
+_SCHEME: Final = "sqlite://"
+_MEMORY: Final = ":memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    url: str
+    target: str
+    """What SQLite opens."""
+    file: Path | None
+    """None: a database in memory, of this store alone; several connections share it."""
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Raises `ConfigurationError` for a URL that names no file."""
+        if url in (_SCHEME + _MEMORY, f"{_SCHEME}/{_MEMORY}"):
+            return cls(url, f"file:/eventbus-{uuid.uuid4().hex}?vfs=memdb", None)
+        rest = url.removeprefix(_SCHEME)
+        path = unquote(rest[1:])
+        if rest == url or not rest.startswith("/") or not path or path.endswith("/") or set("?#") & set(rest):
+            raise ConfigurationError(
+                f"{shorten(url)!r} names no store: use sqlite:///eventbus.db for a file in the working "
+                "directory, sqlite:////var/lib/shop/eventbus.db for an absolute path (four slashes), "
+                "or sqlite://:memory:. A ? or # in a name is written %3F or %23."
+            )
+        if "\0" in path:
+            raise ConfigurationError(f"{shorten(url)!r}: no file has a NUL in its name.")
+        return cls(url, path, Path(path).absolute())
+
+    def check(self) -> None:
+        """Raises `ConfigurationError` where no file can be."""
+        if self.file is None:
+            return
+        if self.file.is_dir():
+            raise ConfigurationError(
+                f"{self.file} is a directory: name a file, such as {self.file / 'eventbus.db'}."
+            )
+        if not self.file.parent.is_dir():
+            raise ConfigurationError(
+                f"cannot keep a store in {self.file}: the directory {self.file.parent} does not exist. "
+                "Create it, or name a file somewhere else."
+            )

@@ -1,0 +1,56 @@
+"""An event as a row of the outbox."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from eventbus.record import pack, unpack
+from eventbus.store import OutboxEntry
+from eventbus.transport import Message
+
+_SECOND = 1_000_000
+
+
+def rows(messages: Sequence[Message], keys: Sequence[str | None], now: int) -> list[dict[str, Any]]:
+    """`now` in microseconds. Raises `InvalidEvent` for a header value that cannot travel."""
+    return [_row(message, key, now) for message, key in zip(messages, keys, strict=True)]
+
+
+def entry(row: Sequence[Any], now: int) -> OutboxEntry | None:
+    """None where the row is damaged: it is not what was put."""
+    number, key, queue, properties, body, checksum, due_at = row
+    if not isinstance(properties, str) or not isinstance(body, bytes):
+        return None
+    if _checksum(properties, body) != checksum:
+        return None
+    message = unpack(properties, body)
+    if queue is not None or due_at is not None:
+        delay = 0.0 if due_at is None else max(0, due_at - now) / _SECOND
+        message = replace(message, queue=queue, delay=delay)
+    return OutboxEntry(number, message, key)
+
+
+def _row(message: Message, key: str | None, now: int) -> dict[str, Any]:
+    properties = pack(message)
+    return {
+        "event_id": message.event_id,
+        "key": key,
+        "queue": message.queue,
+        "properties": properties,
+        "body": message.body,
+        "checksum": _checksum(properties, message.body),
+        "due_at": _due_at(message.delay, now),
+        "created_at": now,
+    }
+
+
+def _due_at(delay: float, now: int) -> int | None:
+    """Rounded up: never early."""
+    return now + int(delay * _SECOND) + 1 if delay > 0 else None
+
+
+def _checksum(properties: str, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(properties.encode("ascii", "replace")))

@@ -1,0 +1,146 @@
+"""The outbox: one relay sends at a time, in the order of the commits; others stand by."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from eventbus.clock import Clock
+from eventbus.logs import get_logger
+from eventbus.record import microseconds
+from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.sqlite.access import Access
+from eventbus.stores.sqlite.entries import entry, rows
+from eventbus.stores.sqlite.owner import Owner, machine_time
+from eventbus.stores.sqlite.statements import statements
+from eventbus.stores.sqlite.watch import Watch
+from eventbus.transport import Message
+
+_TRIMMED_AT_ONCE: Final = 1000
+
+
+class SqliteOutbox:
+    def __init__(
+        self, access: Access, owner: Owner, options: StoreOptions, clock: Clock, watch: Watch
+    ) -> None:
+        self._access = access
+        self._owner = owner
+        self._keep_sent = options.keep_sent
+        self._clock = clock
+        self._watch = watch
+        self._is_taking = False
+        self._log = get_logger("eventbus.outbox").bind(store=access.address.url)
+
+    async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
+        if not messages:
+            return
+        put = rows(messages, keys, self._now())
+
+        def insert(connection: sqlite3.Connection) -> None:
+            connection.executemany(statements()["put"], put)
+
+        await self._access.write(insert, durable=True)
+        self._watch.tell()
+
+    def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
+        return self._take(limit)
+
+    async def changed(self, *, within: float) -> None:
+        await self._watch.changed(within)
+
+    async def backlog(self) -> Backlog:
+        events, size, oldest = await self._access.read(
+            lambda connection: connection.execute(statements()["backlog"]).fetchone()
+        )
+        age = None if oldest is None else max(0.0, (self._now() - oldest) / 1_000_000)
+        return Backlog(events, size, age)
+
+    @asynccontextmanager
+    async def _take(self, limit: int) -> AsyncGenerator[Taken]:
+        if self._is_taking:
+            yield SqliteTaken(self, [])
+            return
+        self._is_taking = True
+        try:
+            entries = await self._begin(limit)
+            try:
+                yield SqliteTaken(self, entries)
+            finally:
+                if entries:
+                    await self._end()
+        finally:
+            self._is_taking = False
+
+    async def _begin(self, limit: int) -> list[OutboxEntry]:
+        """Nothing where nothing waits, which costs no write, or another relay is at it."""
+
+        def newest(connection: sqlite3.Connection) -> tuple[int, bool]:
+            seen = connection.execute(statements()["newest"]).fetchone()
+            waits = connection.execute(statements()["take"], {"limit": 1}).fetchone() is not None
+            return (0 if seen is None else seen[0]), waits
+
+        seen, waits = await self._access.read(newest)
+        self._watch.seen(seen)
+        if not waits:
+            return []
+        now = self._now()
+
+        def lead(connection: sqlite3.Connection) -> tuple[list[OutboxEntry], list[int]]:
+            sql, owner = statements(), self._owner.id
+            if connection.execute(sql["lead"], {"owner": owner, "now": machine_time()}).rowcount == 0:
+                return [], []
+            found = connection.execute(sql["take"], {"limit": limit}).fetchall()
+            read = [(row[0], entry(row, now)) for row in found]
+            damaged = [number for number, whole in read if whole is None]
+            connection.executemany(sql["set_aside"], [{"id": number} for number in damaged])
+            if len(damaged) == len(read):
+                connection.execute(sql["stand_down"], {"owner": owner})
+            return [whole for _, whole in read if whole is not None], damaged
+
+        entries, damaged = await self._access.write(lead, durable=False)
+        for number in damaged:
+            self._log.error("outbox.damaged", id=number)
+        return entries
+
+    async def _end(self) -> None:
+        def stand_down(connection: sqlite3.Connection) -> None:
+            connection.execute(statements()["stand_down"], {"owner": self._owner.id})
+
+        try:
+            await self._access.write(stand_down, durable=False)
+        except (
+            StoreUnavailable
+        ) as error:  # the next `take` of this process leads on; of others, when it is dead
+            self._log.warning("outbox.stand_down_failed", error=str(error))
+
+    async def mark_sent(self, entries: Sequence[OutboxEntry]) -> None:
+        if not entries:
+            return
+        now = self._clock.now()
+        sent = [{"id": entry.id, "now": microseconds(now)} for entry in entries]
+
+        def remove(connection: sqlite3.Connection) -> None:
+            sql = statements()
+            if self._keep_sent is None:
+                connection.executemany(sql["remove"], sent)
+                return
+            connection.executemany(sql["keep"], sent)
+            before = microseconds(now - self._keep_sent)
+            connection.execute(sql["trim"], {"before": before, "limit": _TRIMMED_AT_ONCE})
+
+        await self._access.write(remove, durable=False)
+
+    def _now(self) -> int:
+        return microseconds(self._clock.now())
+
+
+class SqliteTaken:
+    def __init__(self, outbox: SqliteOutbox, entries: Sequence[OutboxEntry]) -> None:
+        self._outbox = outbox
+        self.entries: Sequence[OutboxEntry] = entries
+
+    async def sent(self, entries: Sequence[OutboxEntry]) -> None:
+        await self._outbox.mark_sent(entries)

@@ -1,0 +1,78 @@
+"""This process as one that claims: who it is, and that it lives."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing, suppress
+from typing import Final
+
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.sqlite.address import Address
+from eventbus.stores.sqlite.database import connect, patiently
+from eventbus.stores.sqlite.statements import statements
+
+_BURIED_AFTER: Final = 86_400_000_000
+"""A day, in microseconds: rows of the dead are only a few bytes, and tell who it was."""
+
+
+class Owner:
+    """Its number is never another's, so that what it has lost stays lost."""
+
+    def __init__(self, address: Address, options: StoreOptions) -> None:
+        self.id = 0
+        self._address = address
+        self._lease = options.lease
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def enter(self, connection: sqlite3.Connection) -> None:
+        """In a transaction of the caller's."""
+        sql = statements()
+        connection.execute(sql["bury"], {"now": machine_time() - _BURIED_AFTER})
+        entered = connection.execute(sql["enter"], {"pid": os.getpid(), "expires_at": self._expiry()})
+        self.id = entered.lastrowid or 0
+
+    def beat(self, connection: sqlite3.Connection) -> None:
+        """Also after somebody has buried it: what nobody else has claimed since is still ours."""
+        row = {"owner": self.id, "pid": os.getpid(), "expires_at": self._expiry()}
+        sqlite3.Cursor(connection).execute(statements()["beat"], row)
+
+    def leave(self, connection: sqlite3.Connection) -> None:
+        """What it holds is anybody's from now on."""
+        sql = statements()
+        connection.execute(sql["stand_down"], {"owner": self.id})
+        connection.execute(sql["leave"], {"owner": self.id})
+
+    def start(self) -> None:
+        """In a thread with a connection of its own: a handler may hold up the event loop.
+
+        A database in memory has nobody to tell.
+        """
+        if self._address.file is None:
+            return
+        self._thread = threading.Thread(target=self._live, name="eventbus-store-heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _live(self) -> None:
+        """What fails is tried again with the next beat."""
+        pause = self._lease / 3
+        with closing(connect(self._address, sqlite3.Connection, durable=False)) as connection:
+            while not self._stopped.wait(pause):
+                with suppress(sqlite3.Error):
+                    patiently(lambda: self.beat(connection), pause)
+
+    def _expiry(self) -> int:
+        return machine_time() + int(self._lease * 1_000_000)
+
+
+def machine_time() -> int:
+    """In microseconds; all processes that share a file share the machine."""
+    return time.time_ns() // 1000

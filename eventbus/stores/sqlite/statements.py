@@ -1,0 +1,43 @@
+"""The SQL of this store, out of its .sql files."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def statements() -> Mapping[str, str]:
+    """By their names in `statements.sql`."""
+    parts = _NAME.split(_here("statements.sql"))
+    return MappingProxyType(dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)))
+
+
+@cache
+def migrations() -> tuple[tuple[str, ...], ...]:
+    """The statements of each step, the first step first."""
+    folder = files("eventbus.stores.sqlite").joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple(tuple(split(_here("migrations", name))) for name in names)
+
+
+def split(script: str) -> Iterator[str]:
+    """One by one: `executescript` would commit the transaction that it runs in."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
+
+
+def _here(*path: str) -> str:
+    return files("eventbus.stores.sqlite").joinpath(*path).read_text("utf-8")

@@ -1,0 +1,84 @@
+-- Each statement under its name. Named parameters, which sqlite3 and SQLAlchemy read alike.
+
+-- name: enter
+INSERT INTO eventbus_owner (pid, expires_at) VALUES (:pid, :expires_at)
+
+-- name: beat
+INSERT INTO eventbus_owner (id, pid, expires_at) VALUES (:owner, :pid, :expires_at)
+ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
+
+-- name: leave
+DELETE FROM eventbus_owner WHERE id = :owner
+
+-- name: bury
+DELETE FROM eventbus_owner WHERE expires_at < :now
+
+-- name: complete
+UPDATE eventbus_inbox SET owner = NULL
+WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay AND owner = :owner
+
+-- name: complete_forgotten
+INSERT INTO eventbus_inbox (subscription, event_id, replay, owner, claimed_at)
+VALUES (:subscription, :event_id, :replay, NULL, :now) ON CONFLICT DO NOTHING
+
+-- name: release
+DELETE FROM eventbus_inbox
+WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay AND owner = :owner
+
+-- name: claim
+INSERT INTO eventbus_inbox (subscription, event_id, replay, owner, claimed_at)
+VALUES (:subscription, :event_id, :replay, :owner, :now) ON CONFLICT DO NOTHING
+
+-- name: take_over
+UPDATE eventbus_inbox SET owner = :owner, claimed_at = :now
+WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
+
+-- name: look
+SELECT inbox.owner, owner.expires_at FROM eventbus_inbox AS inbox
+LEFT JOIN eventbus_owner AS owner ON owner.id = inbox.owner
+WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
+
+-- name: purge
+DELETE FROM eventbus_inbox WHERE (subscription, event_id, replay) IN (
+    SELECT subscription, event_id, replay FROM eventbus_inbox
+    WHERE claimed_at < :before ORDER BY claimed_at LIMIT :limit
+)
+
+-- name: put
+INSERT INTO eventbus_outbox (event_id, key, queue, properties, body, checksum, due_at, created_at)
+VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :created_at)
+
+-- name: newest
+SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_outbox'
+
+-- name: lead
+UPDATE eventbus_relay SET owner = :owner
+WHERE owner IS NULL OR NOT EXISTS (
+    SELECT 1 FROM eventbus_owner AS other
+    WHERE other.id = eventbus_relay.owner AND (other.id = :owner OR other.expires_at > :now)
+)
+
+-- name: stand_down
+UPDATE eventbus_relay SET owner = NULL WHERE owner = :owner
+
+-- name: take
+SELECT id, key, queue, properties, body, checksum, due_at FROM eventbus_outbox
+WHERE sent_at IS NULL AND damaged = 0 ORDER BY id LIMIT :limit
+
+-- name: set_aside
+UPDATE eventbus_outbox SET damaged = 1 WHERE id = :id
+
+-- name: remove
+DELETE FROM eventbus_outbox WHERE id = :id
+
+-- name: keep
+UPDATE eventbus_outbox SET sent_at = :now WHERE id = :id AND sent_at IS NULL
+
+-- name: trim
+DELETE FROM eventbus_outbox WHERE id IN (
+    SELECT id FROM eventbus_outbox WHERE sent_at < :before ORDER BY sent_at LIMIT :limit
+)
+
+-- name: backlog
+SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM eventbus_outbox
+WHERE sent_at IS NULL AND damaged = 0
