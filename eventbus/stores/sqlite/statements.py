@@ -30,8 +30,8 @@ def migrations() -> tuple[tuple[str, ...], ...]:
 def split(script: str) -> Iterator[str]:
     """One by one: `executescript` would commit the transaction that it runs in."""
     pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
+    for part in re.split(r"(?<=;)", script):  # a semicolon may stand in a string or a comment too
+        pending += part
         if sqlite3.complete_statement(pending):
             yield pending
             pending = ""

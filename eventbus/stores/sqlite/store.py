@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import AbstractAsyncContextManager, suppress
+from typing import Final
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.store import Joined, StoreUnavailable, Transaction
@@ -19,6 +20,8 @@ from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.sqlite.watch import Watch
 from eventbus.stores.sqlite.writing import Writing
+
+_DEFAULTS: Final = StoreOptions()
 
 
 class _Opened:
@@ -41,7 +44,7 @@ class SqliteStore:
     def __init__(
         self,
         url: str,
-        options: StoreOptions,
+        options: StoreOptions = _DEFAULTS,
         *,
         writing: Writing | None = None,
         clock: Clock | None = None,
