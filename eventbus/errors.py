@@ -129,6 +129,10 @@ class BrokerUnreachable(SendFailed):
         super().__init__(f"cannot reach the broker at {url}: {problem}", fates)
 
 
+class SpoolFull(SendFailed):
+    """The broker is away, and the spool takes no more: at its bounds, on a full disk, or broken."""
+
+
 # --- consuming: why a delivery cannot be handled -----------------------------------------------------------
 
 
