@@ -69,6 +69,8 @@ class Relay:
         self._is_stopping = False
         self._is_resting = False
         self._is_waiting = False
+        self.sent = 0
+        """How many events the broker has taken from it."""
 
     async def start(self) -> None:
         if self._task is None:
@@ -117,6 +119,7 @@ class Relay:
             refused = self._refusals.count
             sent = await self._send(ready, taken) if ready and self._refusals.count < _MOST_REFUSED else 0
             sent += await self._send_alone(due, taken)
+            self.sent += sent
             left = len(taken.entries) - sent
             return _Step(left, has_moved=sent > 0 or self._refusals.count > refused)
 

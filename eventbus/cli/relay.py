@@ -1,0 +1,111 @@
+"""`eventbus relay`: sends on what the outbox of a store keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+
+import click
+
+from eventbus.bus import connect
+from eventbus.cli.connection import SOURCE, settings_for
+from eventbus.cli.exits import ExitCode
+from eventbus.cli.options import Common, Format, common_options
+from eventbus.cli.output import note, print_json, print_line
+from eventbus.clock import SystemClock
+from eventbus.errors import TopologyError
+from eventbus.keeping import make_store, outbox_of, relay_of
+from eventbus.logs import configure, get_logger
+from eventbus.opening import FIRST_PAUSE, LONGEST_PAUSE, Opening
+from eventbus.settings import Settings
+from eventbus.stopping import done_before, on_signals
+from eventbus.store import Store, StoreUnavailable
+from eventbus.transport import Topology, Transport
+
+
+@click.command(short_help="Send on what the outbox of a store keeps.")
+@click.option("--once", is_flag=True, help="Send what waits now, say how much that was, and end.")
+@common_options
+def relay(common: Common, once: bool) -> int:  # noqa: FBT001
+    """Send events that were published in a transaction to the broker, until SIGTERM or Ctrl-C.
+
+    A bus does this itself unless EVENTBUS_RELAY=off. Several relays may run at once: what one that is killed
+    has left, another sends; an event that was sent twice has its effect once. The order of a key is kept.
+    While the broker or the store is away, events wait; logs go to stderr and say so once.
+
+    With --once the exit code is 0 when nothing is left, 3 when something is, 4 without a broker.
+
+    \b
+    Example:
+      eventbus relay --store postgresql://shop@localhost/shop --url amqp://guest:guest@localhost/
+    """
+    settings = settings_for(common)
+    configure("json" if common.output == "json" else settings.log_format, level=settings.log_level)
+    transport, store = connect(settings, SOURCE, SystemClock()), make_store(settings)
+    if once:
+        return asyncio.run(_drain(store, transport, common.output))
+    asyncio.run(_serve(store, transport, settings))
+    return ExitCode.DONE
+
+
+async def _drain(store: Store, transport: Transport, output: Format) -> ExitCode:
+    async with AsyncExitStack() as stack:
+        await store.open()
+        stack.push_async_callback(store.close)
+        running = relay_of(store, transport)
+        await transport.open()
+        stack.push_async_callback(transport.close)
+        await _declare(transport)
+        await running.drain()
+        left = (await outbox_of(store).backlog()).events
+    if output == "json":
+        print_json({"sent": running.sent, "left": left})
+    else:
+        print_line(f"sent {running.sent}, left {left}")
+    if left:
+        note("what is left was refused by the broker, or is with another relay; see the log")
+    return ExitCode.PARTLY if left else ExitCode.DONE
+
+
+async def _serve(store: Store, transport: Transport, settings: Settings) -> None:
+    """A broker and a store that are away when it starts are waited for."""
+    stop = asyncio.Event()
+    with on_signals(stop, lambda: None):
+        async with AsyncExitStack() as stack:
+            if not await done_before(stop, _insist_on(store)):
+                return
+            stack.push_async_callback(store.close)
+            running = relay_of(store, transport)
+            if not await done_before(stop, Opening(transport.url).insist(transport.open)):
+                return
+            stack.push_async_callback(transport.close)
+            await done_before(stop, _declare(transport))
+            await running.start()
+            get_logger("eventbus.relay").info("relay.ready", store=store.url, broker=transport.url)
+            await stop.wait()
+            await running.stop(within=settings.shutdown_grace)
+
+
+async def _insist_on(store: Store) -> None:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            await store.open()
+        except StoreUnavailable as error:
+            wait = pause * (1 + 0.25 * random.random())
+            get_logger("eventbus.relay").warning(
+                "store.unavailable", problem=error.problem, retrying_in=round(wait, 1)
+            )
+            await asyncio.sleep(wait)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+        else:
+            return
+
+
+async def _declare(transport: Transport) -> None:
+    """Where it may: elsewhere a deploy step has done it, or the first event that is refused tells."""
+    try:
+        await transport.apply(Topology())
+    except TopologyError as error:
+        get_logger("eventbus.relay").warning("relay.declared_nothing", problem=str(error))

@@ -1,0 +1,107 @@
+"""What of ours survives a crash, as the settings say: the store, the outbox's relay, the spool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from eventbus.clock import Clock
+from eventbus.context import Outgoing
+from eventbus.errors import ConfigurationError, EventBusError
+from eventbus.outbox import Relay
+from eventbus.sending import Sending, State
+from eventbus.settings import Settings
+from eventbus.spool import Spool, SpoolLimits
+from eventbus.store import Outbox, Store
+from eventbus.stores.opening import store_for
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.spooling import opened_spool, spool_url
+from eventbus.transport import Transport
+
+_BESIDE_A_SERVICE: Final = "sqlite:///eventbus.db"
+
+
+def store_url(settings: Settings) -> str:
+    """The one that is set, else the embedded bus's own file, else a file in the working directory."""
+    if settings.store is not None:
+        return settings.store
+    return settings.url if settings.url.startswith("sqlite:") else _BESIDE_A_SERVICE
+
+
+def store_options(settings: Settings) -> StoreOptions:
+    days = settings.outbox_keep_days
+    return StoreOptions(keep_sent=timedelta(days=days) if days else None)
+
+
+def relay_of(store: Store, transport: Transport) -> Relay:
+    """Not started. The store is open; raises `ConfigurationError` for one that has no outbox."""
+    return Relay(outbox_of(store), transport, where=store.url)
+
+
+def outbox_of(store: Store) -> Outbox:
+    if (outbox := store.outbox) is None:
+        raise ConfigurationError(
+            f"the store at {store.url} is an inbox only, it has no outbox: use sqlite:///eventbus.db "
+            "or postgresql://…"
+        )
+    return outbox
+
+
+def spool_path(settings: Settings) -> Path:
+    return Path(settings.spool).absolute()
+
+
+class Spooling(Sending):
+    """`on_unavailable="spool"`: the spool in its file, and the relay that drains it.
+
+    Opened before the transport, for events are taken while the broker has not been reached yet.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport, clock: Clock) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock
+        self._store: Store | None = None
+        self._spool: Spool | None = None
+        self._relay: Relay | None = None
+
+    async def open(self) -> None:
+        """Raises `ConfigurationError` where its file cannot be, `StoreUnavailable` where that is locked."""
+        path = spool_path(self._settings)
+        self._store = store = await opened_spool(path, self._clock)
+        where = store.url
+        try:
+            outbox = outbox_of(store)
+            limits = SpoolLimits(self._settings.spool_bytes, timedelta(days=self._settings.spool_days))
+            spool = Spool(
+                outbox, self._transport, where=where, after=self._settings.spool_after, limits=limits
+            )
+            await spool.open()
+        except BaseException:
+            await self.close()
+            raise
+        self._spool = spool
+        self._relay = Relay(outbox, self._transport, where=where)
+        await self._relay.start()
+
+    async def close(self) -> None:
+        """What waits stays, for the next process that opens it."""
+        if self._relay is not None:
+            await self._relay.stop()
+        if self._spool is not None:
+            await self._spool.close()
+        if self._store is not None:
+            await self._store.close()
+        self._relay = self._spool = self._store = None
+
+    async def send(self, outgoing: Sequence[Outgoing], *, timeout: float) -> Sequence[State]:
+        if self._spool is None:
+            raise EventBusError(f"the spool {spool_url(spool_path(self._settings))} is not open")
+        return await self._spool.send(outgoing, timeout=timeout)
+
+
+def make_store(settings: Settings, *, clock: Clock | None = None) -> Store:
+    """Not open, and with a writer of its own: for a process that has no embedded transport open."""
+    return store_for(store_url(settings), store_options(settings), clock=clock)

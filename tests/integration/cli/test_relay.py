@@ -1,0 +1,126 @@
+"""`eventbus relay` as an operator has it: what waits in an outbox reaches the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from eventbus.codec import Codec
+from eventbus.stores.opening import store_for
+from eventbus.transport import Message
+from tests.integration.cli.conftest import Cli, Running
+from tests.support.eventually import eventually_sync
+from tests.support.handling import by_name
+
+
+def outbox_in(directory: Path) -> str:
+    return f"sqlite:///{directory}/eventbus.db"
+
+
+def order(number: int) -> Message:
+    return Codec().encode(by_name("order.created", {"order_id": number, "total": "3.00"}))
+
+
+def put(store_url: str, *messages: Message) -> None:
+    async def put() -> None:
+        store = store_for(store_url)
+        await store.open()
+        assert store.outbox is not None
+        await store.outbox.put(messages, ["order"] * len(messages))
+        await store.close()
+
+    asyncio.run(put())
+
+
+def seen(tail: Running) -> list[int]:
+    """The orders that have passed, in their order."""
+    return [
+        json.loads(line)["data"]["order_id"]
+        for line in tail.out.splitlines(keepends=True)
+        if line[-1] == "\n"
+    ]
+
+
+def listening(cli: Cli) -> Running:
+    tail = cli.start("tail", "order.*", "--output", "json")
+    tail.says("listening…")
+    return tail
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_sends_what_waits_and_what_comes_until_it_is_asked_to_stop(
+    everywhere: Cli, number: signal.Signals
+):
+    store = outbox_in(everywhere.directory)
+    tail = listening(everywhere)
+    put(store, order(1), order(2))
+    relay = everywhere.start("relay", "--store", store)
+    relay.says("relay.ready")
+    put(store, order(3))
+    eventually_sync(lambda: seen(tail) == [1, 2, 3], within=20)
+
+    done = relay.told(number)
+
+    assert (done.code, done.out) == (0, "")
+
+
+def test_once_sends_what_waits_and_says_how_much(cli: Cli):
+    put(outbox_in(cli.directory), order(1), order(2))
+
+    done = cli("relay", "--once")
+    again = cli("relay", "--once", "--output", "json")
+
+    assert (done.code, done.out) == (0, "sent 2, left 0\n")
+    assert (again.code, json.loads(again.out)) == (0, {"sent": 0, "left": 0})
+
+
+def test_without_a_broker_nothing_is_lost(cli: Cli):
+    put(outbox_in(cli.directory), order(1))
+
+    away = cli("relay", "--once", EVENTBUS_URL="amqp://guest:guest@127.0.0.1:1/")
+
+    assert (away.code, away.out) == (4, "")
+    assert "cannot reach the broker" in away.err
+    assert cli("relay", "--once").out == "sent 1, left 0\n"
+
+
+def test_what_the_broker_refuses_is_left_and_told(cli: Cli):
+    put(outbox_in(cli.directory), Message(b"{}", "order.created", event_id="stray", queue="nobody.there"))
+
+    done = cli("relay", "--once")
+
+    assert (done.code, done.out) == (3, "sent 0, left 1\n")
+    assert "relay.refused" in done.err
+    assert "stray" in done.err
+
+
+def test_a_store_without_an_outbox_is_a_wrong_use(cli: Cli):
+    done = cli("relay", "--once", "--store", "memory://")
+    assert (done.code, done.out) == (2, "")
+    assert "an inbox only" in done.err
+
+
+def test_when_one_of_two_relays_is_killed_the_other_sends_the_rest(cli: Cli):
+    store = outbox_in(cli.directory)
+    tail = listening(cli)
+    relays = [cli.start("relay", "--store", store) for _ in range(2)]
+    for relay in relays:
+        relay.says("relay.ready")
+
+    for number in range(40):
+        put(store, order(number))
+        if number == 20:
+            assert relays[0].told(signal.SIGKILL).code == -signal.SIGKILL
+
+    eventually_sync(lambda: sorted(set(seen(tail))) == list(range(40)), within=40)
+    assert in_order(seen(tail))
+
+
+def in_order(numbers: list[int]) -> bool:
+    """But for copies of what was in hand when its relay was killed."""
+    first = list(dict.fromkeys(numbers))
+    return first == sorted(first)
