@@ -95,14 +95,15 @@ class Relay:
         Raises `SendFailed` when the broker takes nothing, and `StoreUnavailable`.
         """
         while True:
-            step = await self._step()
+            step = await self._step(self._batch)
             if not step.has_moved:
                 return step.left
 
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
-                step = await self._step()
+                # One event asks whether the broker is back: every vain try of a batch may leave copies of it.
+                step = await self._step(1 if self._is_waiting else self._batch)
             except (SendFailed, StoreUnavailable) as error:
                 await self._wait(error)
             except Exception as error:  # noqa: BLE001 -- whatever it is, what is in the outbox must get out
@@ -113,8 +114,8 @@ class Relay:
                 if not step.has_moved and not self._is_stopping:
                     await self._rest(step)
 
-    async def _step(self) -> _Step:
-        async with self._turn, self._outbox.take(self._batch + self._refusals.count) as taken:
+    async def _step(self, limit: int) -> _Step:
+        async with self._turn, self._outbox.take(limit + self._refusals.count) as taken:
             ready, due = self._refusals.divide(taken.entries)
             refused = self._refusals.count
             sent = await self._send(ready, taken) if ready and self._refusals.count < _MOST_REFUSED else 0

@@ -104,6 +104,18 @@ async def test_its_pauses_grow_while_the_broker_is_away(outbox: Outbox, broker: 
     assert 0.2 + 0.4 + 0.8 <= time.monotonic() - began < 5
 
 
+async def test_one_event_asks_whether_the_broker_is_back(outbox: Outbox, broker: PickyTransport):
+    broker.is_away = True
+    await put(outbox, "1", "2", "3")
+    async with running(relay_of(outbox, broker)):
+        await eventually(lambda: len(broker.calls) >= 3)
+        broker.is_away = False
+        await eventually(lambda: broker.has == ["1", "2", "3"])
+    assert broker.calls[0] == ["1", "2", "3"]
+    assert broker.calls[1:-1] == [["1"]] * (len(broker.calls) - 2)
+    assert broker.calls[-1] == ["2", "3"]
+
+
 async def test_what_was_confirmed_before_a_failure_is_not_sent_again(outbox: Outbox, broker: PickyTransport):
     broker.is_away, broker.confirms_before_it_fails = True, {"1", "3"}
     await put(outbox, "1", "2", "3", "4")
