@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from eventbus.once import Settled
 from eventbus.outcome import Ack
-from eventbus.pipeline import Settled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

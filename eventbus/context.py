@@ -35,7 +35,16 @@ class Prepare(Protocol):
 class Context:
     """One run of one handler; ask for it by annotation: `async def charge(event: …, context: Context)`."""
 
-    __slots__ = ("_log", "_prepare", "attempt", "envelopes", "outgoing", "replay", "subscription")
+    __slots__ = (
+        "_log",
+        "_prepare",
+        "attempt",
+        "envelopes",
+        "outgoing",
+        "replay",
+        "subscription",
+        "transaction",
+    )
 
     def __init__(
         self,
@@ -57,6 +66,8 @@ class Context:
         """The id of the replay that this event comes from, or None."""
         self.outgoing: list[Outgoing] = []
         """What leaves when the handler has succeeded."""
+        self.transaction: Any = None
+        """What the handler runs in: a `Transaction`, or a session of its own; None where it asks for none."""
         self._prepare = prepare
         self._log = log
 

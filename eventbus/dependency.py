@@ -39,10 +39,21 @@ class Depends:
 
 
 @dataclass(frozen=True, slots=True)
+class InTransaction:
+    """`Annotated[AsyncSession, InTransaction(make_session)]`: it runs in a transaction of that.
+
+    `make_session` is an `async_sessionmaker` of SQLAlchemy 2, to the database that is the bus's store.
+    """
+
+    make_session: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How to fill parameters, compiled once: names of those that take the Context, and the others' makers."""
+    """How to fill parameters, compiled once: those for the Context, for the transaction, and to be made."""
 
     contexts: tuple[str, ...] = ()
+    transactions: tuple[str, ...] = ()
     depends: Mapping[str, Recipe] = field(default_factory=dict[str, "Recipe"])
 
 
@@ -186,6 +197,7 @@ class Needs:
 
     async def fill(self, plan: Plan) -> dict[str, Any]:
         keywords: dict[str, Any] = dict.fromkeys(plan.contexts, self._context)
+        keywords |= dict.fromkeys(plan.transactions, self._context.transaction)
         for name, recipe in plan.depends.items():
             keywords[name] = await self._lifetime(recipe.depends.scope).get(recipe, self.fill)
         return keywords

@@ -33,6 +33,12 @@ def attempt(headers: Headers) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
 
 
+def replay_id(headers: Headers) -> str | None:
+    """Of the replay that brings it; None for what was published now."""
+    value = headers.get(REPLAY_ID)
+    return value if isinstance(value, str) else None
+
+
 def is_reserved(name: str) -> bool:
     """Whether the name is the broker's: `x-*`, and CC and BCC, which bypass topic permissions on 3.x."""
     return name[:2].lower() == "x-" or name.upper() in {"CC", "BCC"}

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eventbus.codec import Codec
 from eventbus.context import Context
-from eventbus.envelope import Envelope
+from eventbus.effect import Effect
 from eventbus.errors import EventBusError, describe, shorten
 from eventbus.handler import Handler
-from eventbus.headers import REPLAY_ID
+from eventbus.headers import replay_id
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
+from eventbus.once import Admission, Readable, Settled
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
+from eventbus.store import StoreUnavailable
 from eventbus.transport import Delivery
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-Settled = tuple[Delivery, Outcome]
-Readable = tuple[Delivery, Envelope[Any]]
 
 
 class Pipeline:
@@ -33,13 +32,17 @@ class Pipeline:
         self,
         member: Member,
         handler: Handler,
+        effect: Effect,
         *,
+        admission: Admission,
         codec: Codec,
         publisher: Publisher,
         middleware: Sequence[MakeMiddleware],
     ) -> None:
         self._member = member
         self._handler = handler
+        self._effect = effect
+        self._admission = admission
         self._codec = codec
         self._publisher = publisher
         self._retry = member.subscription.retry
@@ -58,20 +61,36 @@ class Pipeline:
                 readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append((delivery, self._failed(delivery, error)))
-        return ended + await self._handle(readable) if readable else ended
+        if readable:
+            admitted, handled = await self._admission.admit(readable)
+            ended += handled + await self._handle(admitted)
+        return ended
+
+    def stop(self) -> None:
+        """Begin with nothing more; what waits for its turn goes back to the queue."""
+        self._admission.stop()
 
     async def _handle(self, readable: Sequence[Readable]) -> list[Settled]:
-        try:
-            await self._as_error(self._onion(self._context(readable)))
-        except Exception as error:  # noqa: BLE001 -- the policy decides what it means
-            apart = len(readable) > 1
-            return [(delivery, self._failed(delivery, error, apart=apart)) for delivery, _ in readable]
-        return [(delivery, Ack()) for delivery, _ in readable]
+        ended: list[Settled] = []
+        while readable:
+            try:
+                await self._as_error(self._onion(self._context(readable)))
+                await self._admission.handled(readable)
+            except StoreUnavailable:
+                # Either all of it is true or nothing, and the store will know which when it is back.
+                readable, handled = await self._admission.admit_again(readable)
+                ended += handled
+            except Exception as error:  # noqa: BLE001 -- the policy decides what it means
+                self._admission.failed(readable)
+                apart = len(readable) > 1
+                failed = [(each, self._failed(each, error, apart=apart)) for each, _ in readable]
+                return ended + failed
+            else:
+                return ended + [(delivery, Ack()) for delivery, _ in readable]
+        return ended
 
     async def _run(self, context: Context) -> None:
-        """The innermost: the handler, and what it published, before anything is acked."""
-        await self._as_error(self._handler.run(context))
-        await self._publisher.send(context.outgoing)
+        await self._as_error(self._effect(context))
 
     async def _as_error(self, running: Awaitable[None]) -> None:
         """Await it. What would end more than this run becomes an ordinary error, if it was raised in here."""
@@ -108,14 +127,16 @@ class Pipeline:
         return outcome
 
     def _is_passed_over(self, delivery: Delivery) -> bool:
-        return self._member.subscription.on_replay == "skip" and _replay_id(delivery) is not None
+        return (
+            self._member.subscription.on_replay == "skip" and replay_id(delivery.message.headers) is not None
+        )
 
     def _context(self, readable: Sequence[Readable]) -> Context:
         return Context(
             self._member.queue,
             tuple(envelope for _, envelope in readable),
             attempt=max(delivery.attempt for delivery, _ in readable),
-            replay=_replay_id(readable[0][0]),
+            replay=replay_id(readable[0][0].message.headers),
             prepare=self._publisher.prepare,
             log=self._logger,
         )
@@ -149,8 +170,3 @@ class HandlerExited(EventBusError):
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _replay_id(delivery: Delivery) -> str | None:
-    replay = delivery.message.headers.get(REPLAY_ID)
-    return replay if isinstance(replay, str) else None

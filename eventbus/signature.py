@@ -6,14 +6,15 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from eventbus.annotations import CannotRead, as_written, hints_of, name_of, parameters_of
 from eventbus.context import Context
-from eventbus.dependency import Depends, Plan, Recipe
+from eventbus.dependency import Depends, InTransaction, Plan, Recipe
 from eventbus.envelope import Envelope
 from eventbus.errors import InvalidSubscription
 from eventbus.event import Event
+from eventbus.store import Transaction
 from eventbus.topic import matches
 
 RIGHT_FORM: Final = (
@@ -37,6 +38,8 @@ class EventParameter:
 class Signature:
     event: EventParameter
     plan: Plan
+    transaction: InTransaction | Literal["store"] | None = None
+    """What it is to run in: a transaction of the store, or of a session of the user's."""
 
 
 def read_signature(
@@ -59,6 +62,7 @@ class _Reader:
         self._function = function
         self._topics = topics
         self._batched = batched
+        self._transactions: list[InTransaction | Literal["store"]] = []
 
     def read(self) -> Signature:
         parameters = self._parameters(self._function)
@@ -71,7 +75,8 @@ class _Reader:
             raise self._wrong("its first parameter must take the event")
         hints = self._hints(self._function)
         event = self._event(parameters[0].name, hints.get(parameters[0].name, inspect.Parameter.empty))
-        return Signature(event, self._plan(parameters[1:], hints, within=()))
+        plan = self._plan(parameters[1:], hints, within=())
+        return Signature(event, plan, self._transaction())
 
     # --- the event ------------------------------------------------------------------------------------------
 
@@ -128,6 +133,11 @@ class _Reader:
 
     # --- everything else ------------------------------------------------------------------------------------
 
+    def _transaction(self) -> InTransaction | Literal["store"] | None:
+        if len(set(self._transactions)) > 1:
+            raise self._wrong("it asks for two transactions, of which one could commit and the other fail")
+        return self._transactions[0] if self._transactions else None
+
     def _plan(
         self,
         parameters: Sequence[inspect.Parameter],
@@ -135,12 +145,19 @@ class _Reader:
         within: tuple[Callable[..., Any], ...],
     ) -> Plan:
         contexts: list[str] = []
+        transactions: list[str] = []
         depends: dict[str, Recipe] = {}
         for parameter in parameters:
             hint = hints.get(parameter.name, inspect.Parameter.empty)
             if hint is Context or (hint is inspect.Parameter.empty and parameter.name == "context"):
                 contexts.append(parameter.name)
-            elif (found := _depends(hint)) is not None:
+            elif hint is Transaction:
+                transactions.append(parameter.name)
+                self._transactions.append("store")
+            elif (session := _marked(hint, InTransaction)) is not None:
+                transactions.append(parameter.name)
+                self._transactions.append(session)
+            elif (found := _marked(hint, Depends)) is not None:
                 depends[parameter.name] = self._recipe(found, within)
             elif isinstance(parameter.default, Depends):
                 raise self._wrong(
@@ -155,7 +172,7 @@ class _Reader:
                 continue
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
                 raise self._wrong(f"the parameter {parameter.name!r} cannot be given by name")
-        return Plan(tuple(contexts), depends)
+        return Plan(tuple(contexts), tuple(transactions), depends)
 
     def _recipe(self, depends: Depends, within: tuple[Callable[..., Any], ...]) -> Recipe:
         factory = depends.factory
@@ -163,7 +180,9 @@ class _Reader:
             raise self._wrong(f"{name_of(factory)} depends on itself")
         plan = self._plan(self._parameters(factory), self._hints(factory), (*within, factory))
         if depends.scope == "service" and (
-            plan.contexts or any(r.depends.scope == "delivery" for r in plan.depends.values())
+            plan.contexts
+            or plan.transactions
+            or any(r.depends.scope == "delivery" for r in plan.depends.values())
         ):
             raise self._wrong(
                 f"{name_of(factory)} is made once for the service and cannot take what is of one delivery; "
@@ -193,10 +212,14 @@ def _is_envelope(hint: object) -> TypeGuard[type[Envelope[Any]]]:
     return isinstance(hint, type) and issubclass(hint, Envelope)
 
 
-def _depends(hint: object) -> Depends | None:
+Mark = TypeVar("Mark")
+
+
+def _marked(hint: object, kind: type[Mark]) -> Mark | None:
+    """What of this kind stands beside the type in `Annotated[…]`."""
     if get_origin(hint) is not Annotated:
         return None
-    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, Depends)), None)
+    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, kind)), None)
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:

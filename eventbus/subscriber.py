@@ -12,8 +12,9 @@ from eventbus.circuit import Circuit
 from eventbus.errors import BrokerUnreachable, TopologyError, describe
 from eventbus.handling_time import longest_pause
 from eventbus.logs import get_logger
+from eventbus.once import Settled
 from eventbus.outcome import Ack
-from eventbus.pipeline import Pipeline, Settled
+from eventbus.pipeline import Pipeline
 from eventbus.service import Member
 from eventbus.transport import Consumption, Delivery, Topology, Transport
 
@@ -72,6 +73,7 @@ class Subscriber:
         """Take no more deliveries; what waits unhandled goes back to the queue."""
         self._stopping.set()
         self._circuit.stop()
+        self._pipeline.stop()
         if self._consumption is not None:
             await self._consumption.stop()
 

@@ -9,10 +9,12 @@ from typing import Final
 
 from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
+from eventbus.effect import FirstHandled
 from eventbus.errors import describe
 from eventbus.handler import Handler
 from eventbus.logs import get_logger
 from eventbus.middleware import DEFAULT, MakeMiddleware
+from eventbus.once import Everything
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
 from eventbus.registry import Registry
@@ -136,11 +138,15 @@ class Worker:
     def _pipeline(self, member: Member, events: Registry, lifetime: Lifetime) -> Pipeline:
         threads = HandlerThreads(member.subscription.concurrency, member.queue)
         self._threads.append(threads)
+        handler = Handler(member, events, lifetime, threads)
+        publisher = self._publisher.speaking_for(member.service)
         return Pipeline(
             member,
-            Handler(member, events, lifetime, threads),
+            handler,
+            FirstHandled(handler, publisher),
+            admission=Everything(),
             codec=self._codec,
-            publisher=self._publisher.speaking_for(member.service),
+            publisher=publisher,
             middleware=self._middleware,
         )
 

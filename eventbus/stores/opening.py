@@ -19,7 +19,7 @@ def store_for(
 ) -> Store:
     """Not open yet. `writing` is who writes to that SQLite file already, if anybody in this process does.
 
-    Raises `ConfigurationError` for a URL that names no store, or whose driver is not installed.
+    Raises `ConfigurationError` for a URL that names no store.
     """
     match urlsplit(url).scheme:
         case "memory":
@@ -30,34 +30,8 @@ def store_for(
             from eventbus.stores.sqlite.store import SqliteStore
 
             return SqliteStore(url, options, writing=writing, clock=clock)
-        case "postgresql" | "postgres":
-            return _postgres(url, options)
-        case "redis" | "rediss":
-            return _redis(url, options)
         case scheme:
             raise ConfigurationError(
-                f"{scheme or 'nothing'}:// is no store: use sqlite:///eventbus.db, postgresql://…, redis://… "
-                "(inbox only) or memory:// (inbox only, of this process)."
+                f"{scheme or 'nothing'}:// is no store of this version: use sqlite:///eventbus.db, or "
+                "memory:// (inbox only, of this process)."
             )
-
-
-def _postgres(url: str, options: StoreOptions) -> Store:
-    try:
-        from eventbus.stores.postgres import PostgresStore
-    except ModuleNotFoundError as error:
-        raise _missing("postgres", error) from error
-    return PostgresStore(url, options)
-
-
-def _redis(url: str, options: StoreOptions) -> Store:
-    try:
-        from eventbus.stores.redis import RedisStore
-    except ModuleNotFoundError as error:
-        raise _missing("redis", error) from error
-    return RedisStore(url, options)
-
-
-def _missing(extra: str, error: ModuleNotFoundError) -> ConfigurationError:
-    return ConfigurationError(
-        f"this store needs a package that is not installed ({error.name}): pip install 'eventbus[{extra}]'"
-    )

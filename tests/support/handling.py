@@ -11,11 +11,13 @@ from typing import Any, Final
 from eventbus import Context, Envelope, Event, Service, Subscription
 from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
+from eventbus.effect import FirstHandled
 from eventbus.envelope import envelope_from
 from eventbus.handler import Handler
 from eventbus.headers import ATTEMPT
 from eventbus.logs import get_logger
 from eventbus.middleware import DEFAULT, MakeMiddleware
+from eventbus.once import Everything
 from eventbus.outcome import Outcome
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
@@ -112,11 +114,14 @@ class Bench:
             self.lifetime,
             HandlerThreads(4, "shop.handler"),
         )
+        publisher = a_publisher(self.transport)
         self.pipeline = Pipeline(
             self.member,
             self.handler,
+            FirstHandled(self.handler, publisher),
+            admission=Everything(),
             codec=Codec(),
-            publisher=a_publisher(self.transport),
+            publisher=publisher,
             middleware=middleware,
         )
 

@@ -1,0 +1,244 @@
+"""The inbox as one process uses it: what is asked at the same time goes to the store together.
+
+Claims and completions of all subscriptions share a round trip, so that handling an event once costs no
+transaction of its own. While the store is away everything waits, and nothing is handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from eventbus.errors import describe
+from eventbus.logs import get_logger
+from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two questions: to a store that is away, and for what another process is handling."""
+PURGE_EVERY: Final = 600.0
+PURGE_AT_ONCE: Final = 1000
+"""Keys: so few that nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    answer: asyncio.Future[Claim]
+    stop: asyncio.Event
+    """Whoever asked does not want it any more when this is set."""
+
+
+@dataclass(slots=True)
+class _Wishes:
+    """What one exchange asks for."""
+
+    claim: dict[InboxKey, _Asked] = field(default_factory=dict[InboxKey, _Asked])
+    complete: dict[InboxKey, asyncio.Future[None]] = field(
+        default_factory=dict[InboxKey, asyncio.Future[None]]
+    )
+    release: set[InboxKey] = field(default_factory=set[InboxKey])
+
+    def __bool__(self) -> bool:
+        return bool(self.claim or self.complete or self.release)
+
+    def fail(self, error: Exception) -> None:
+        answers: list[asyncio.Future[Any]] = [asked.answer for asked in self.claim.values()]
+        for waiting in (*answers, *self.complete.values()):
+            if not waiting.done():
+                waiting.set_exception(error)
+
+
+class Claims:
+    """Belongs to one event loop, from `start` to `stop`."""
+
+    def __init__(self, inbox: Inbox, *, keep: timedelta) -> None:
+        """`keep`: for how long what was handled is remembered."""
+        self._inbox = inbox
+        self._keep = keep
+        self._wishes = _Wishes()
+        self._asking = _Wishes()
+        """What the store is being asked now."""
+        self._ours: dict[InboxKey, asyncio.Future[None]] = {}
+        """What is being handled here; done when it is not any more."""
+        self._exchanging: asyncio.Task[None] | None = None
+        self._purging: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._is_away = False
+        self._log = get_logger("eventbus.inbox")
+
+    def start(self) -> None:
+        self._purging = asyncio.create_task(self._purge(), name="inbox purge")
+
+    async def stop(self) -> None:
+        """What the store is doing is waited for; to a store that is away nothing is said any more."""
+        self._stopping.set()
+        if self._purging is not None:
+            self._purging.cancel()
+        if self._exchanging is not None:
+            await asyncio.wait({self._exchanging})
+
+    async def claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        """`OURS`, or `HANDLED`; waits while it is being handled, here or elsewhere.
+
+        `HELD` when `stop` was set before that was known.
+        """
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            if (running := self._ours.get(key)) is not None:
+                await _either(stop, running)
+                continue
+            self._ours[key] = asyncio.get_running_loop().create_future()
+            claim = await self._first_claim(key, stop)
+            if claim is Claim.OURS:
+                return claim
+            self.finish(key)
+            if claim is Claim.HANDLED:
+                return claim
+            await _either(stop, within=pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return Claim.HELD
+
+    async def claim_again(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        """What became of one of ours, where nobody knows whether its transaction was committed."""
+        claim = await self._ask(key, stop)
+        if claim is not Claim.OURS:
+            self.finish(key)
+        return claim
+
+    async def complete(self, keys: Sequence[InboxKey]) -> None:
+        """They are remembered when it returns; those finished before need nothing.
+
+        Raises `StoreUnavailable` when `stop` came before the store.
+        """
+        loop = asyncio.get_running_loop()
+        asked = [
+            self._wishes.complete.setdefault(key, loop.create_future()) for key in keys if key in self._ours
+        ]
+        self._exchange_soon()
+        for each in asked:
+            await each
+
+    def release(self, key: InboxKey) -> None:
+        """It was not handled after all: whoever gets it next may claim it."""
+        self._wishes.release.add(key)
+        self._exchange_soon()
+        self.finish(key)
+
+    def finish(self, key: InboxKey) -> None:
+        """It is not being handled here any more; the store knows already what became of it."""
+        if (running := self._ours.pop(key, None)) is not None and not running.done():
+            running.set_result(None)
+
+    def heed_stops(self) -> None:
+        """To be called when a `stop` was set: who waits for the store lets go."""
+        for asked in (*self._wishes.claim.values(), *self._asking.claim.values()):
+            if asked.stop.is_set() and not asked.answer.done():
+                asked.answer.set_result(Claim.HELD)
+
+    async def _first_claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        try:
+            return await self._ask(key, stop)
+        except BaseException:
+            self.release(key)  # the store may have it by now, and nobody is going to handle it
+            raise
+
+    async def _ask(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        asked = self._wishes.claim[key] = _Asked(asyncio.get_running_loop().create_future(), stop)
+        self._exchange_soon()
+        return await asked.answer
+
+    def _exchange_soon(self) -> None:
+        """Not at once: what else is asked in this turn of the loop comes along."""
+        if self._exchanging is None and self._wishes:
+            self._exchanging = asyncio.create_task(self._exchange(), name="inbox")
+
+    async def _exchange(self) -> None:
+        try:
+            while self._wishes:
+                self._asking, self._wishes = self._wishes, _Wishes()
+                await self._fulfil(self._asking)
+                self._asking = _Wishes()
+        finally:
+            self._exchanging = None
+
+    async def _fulfil(self, wishes: _Wishes) -> None:
+        try:
+            answer = await self._persistently(wishes)
+        except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
+            wishes.fail(error)
+            return
+        for (key, asked), claim in zip(wishes.claim.items(), answer.claims, strict=True):
+            if not asked.answer.done():
+                asked.answer.set_result(claim)
+            elif claim is Claim.OURS and key not in self._ours:
+                self._wishes.release.add(key)  # whoever asked has gone
+        for key, completed in wishes.complete.items():
+            self.finish(key)
+            if not completed.done():
+                completed.set_result(None)
+        self._tell_lost(answer)
+
+    async def _persistently(self, wishes: _Wishes) -> InboxAnswer:
+        """Ask until the store answers; raises `StoreUnavailable` only when stopped before."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                answer = await self._inbox.exchange(
+                    claim=list(wishes.claim), complete=list(wishes.complete), release=list(wishes.release)
+                )
+            except StoreUnavailable as error:
+                if self._stopping.is_set():
+                    raise
+                self._tell_away(error)
+                await _either(self._stopping, within=pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._tell_away(None)
+                return answer
+
+    def _tell_away(self, error: StoreUnavailable | None) -> None:
+        """Once when it goes, and once when it is back."""
+        if error is not None and not self._is_away:
+            self._log.error("store.unavailable", error=describe(error))
+        elif error is None and self._is_away:
+            self._log.warning("store.available")
+        self._is_away = error is not None
+
+    def _tell_lost(self, answer: InboxAnswer) -> None:
+        for key in answer.lost:
+            self._log.warning(
+                "inbox.claim_lost",
+                subscription=key.subscription,
+                event_id=key.event_id,
+                advice="this process was taken for dead while it handled the event, which may have run twice",
+            )
+
+    async def _purge(self) -> None:
+        """What is older than is to be kept, a little at a time."""
+        while True:
+            is_more = False
+            try:
+                is_more = await self._inbox.purge(older=self._keep, limit=PURGE_AT_ONCE) == PURGE_AT_ONCE
+            except StoreUnavailable as error:
+                self._log.warning("inbox.purge_failed", error=describe(error))
+            except Exception as error:  # noqa: BLE001 -- that too much is remembered stops nobody
+                self._log.exception("inbox.purge_failed", error=describe(error))
+            await asyncio.sleep(FIRST_PAUSE if is_more else PURGE_EVERY)
+
+
+async def _either(
+    stop: asyncio.Event, other: asyncio.Future[None] | None = None, *, within: float | None = None
+) -> None:
+    """Return when `stop` is set, the other is done, or after so many seconds."""
+    stopping = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[None] | asyncio.Task[bool]] = {stopping}
+    if other is not None:
+        waiting.add(other)
+    try:
+        await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()

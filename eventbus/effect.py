@@ -1,0 +1,86 @@
+"""How a run of a handler becomes true: its own effect, and the events that it published."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from eventbus.claims import Claims
+from eventbus.context import Context
+from eventbus.dependency import InTransaction
+from eventbus.errors import EventBusError
+from eventbus.handler import Handler
+from eventbus.publisher import Publisher
+from eventbus.store import InboxKey, Store
+
+
+class Effect(Protocol):
+    async def __call__(self, context: Context) -> None:
+        """Returns when it is true; raises when none of it is, or nobody knows."""
+        ...
+
+
+class FirstHandled:
+    """The handler runs, and what it published leaves after it: both before anything is acked."""
+
+    def __init__(self, handler: Handler, publisher: Publisher) -> None:
+        self._handler = handler
+        self._publisher = publisher
+
+    async def __call__(self, context: Context) -> None:
+        await self._handler.run(context)
+        await self._publisher.send(context.outgoing)
+
+
+class Committed:
+    """The handler runs in a transaction, and what it published and the mark in the inbox are part of it."""
+
+    def __init__(
+        self, handler: Handler, store: Store, claims: Claims | None, session: InTransaction | None
+    ) -> None:
+        """`claims`: None where nothing is deduplicated. `session`: instead of the store's own transaction."""
+        self._handler = handler
+        self._store = store
+        self._claims = claims
+        self._session = session
+
+    async def __call__(self, context: Context) -> None:
+        keys = [
+            InboxKey(context.subscription, each.event_id, context.replay or "") for each in context.envelopes
+        ]
+        async with self._transaction() as transaction:
+            context.transaction = transaction
+            await self._handler.run(context)
+            joined = self._store.join(transaction)
+            if context.outgoing:
+                await joined.put(
+                    [each.message for each in context.outgoing],
+                    [each.envelope.key for each in context.outgoing],
+                )
+            if self._claims is not None and (lost := await joined.complete(keys)):
+                raise ClaimLost(context.subscription, sorted(key.event_id for key in lost))
+        if self._claims is not None:
+            for key in keys:
+                self._claims.finish(key)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[Any]:
+        if self._session is None:
+            async with self._store.transaction() as transaction:
+                yield transaction
+            return
+        async with self._session.make_session() as session, session.begin():
+            yield session
+
+
+class ClaimLost(EventBusError):
+    """Another process has taken the event over while this one handled it: its transaction is rolled back."""
+
+    def __init__(self, subscription: str, event_ids: list[str]) -> None:
+        self.subscription = subscription
+        self.event_ids = event_ids
+        super().__init__(
+            f"{subscription}: another process has taken over {', '.join(event_ids)}, because this one gave "
+            "no sign of life. Nothing was committed; the event is retried."
+        )
