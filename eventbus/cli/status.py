@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -17,8 +17,9 @@ from eventbus.cli.broker_view import short_json, troubles
 from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
-from eventbus.cli.output import UNKNOWN, console, note, print_json, show, table
+from eventbus.cli.output import UNKNOWN, console, note, print_json, print_line, show, table
 from eventbus.cli.targets import load_services, use_working_directory
+from eventbus.cli.waiting_view import Waiting, backlog_json, look_at_waiting, told_age, waiting_lines
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.transport import QueueStats
 
@@ -44,7 +45,8 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     Ready: waiting for a worker. In flight: handed over, not settled. Delayed: waiting for its next attempt.
     Dead: given up, kept. Oldest: how long the first of the ready ones has waited. Consumers: processes that
     take from the queue. A dash where the broker does not tell. With --output json each look is one line.
-    Alarms of the broker, and connections that it takes no messages from, are told on stderr.
+    Alarms of the broker, and connections that it takes no messages from, are told on stderr. Below the table:
+    what waits for the broker in the outbox of the store, and in the spool.
 
     \b
     Example:
@@ -58,18 +60,21 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
 
 
 async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCode:
-    async with bus:
-        look = await _look(bus, queues)
+    try:
+        async with bus:
+            look = await _look(bus, queues)
+    except BrokerUnreachable:  # then what waits for it is of interest more than ever
+        for line in waiting_lines(await look_at_waiting(bus.settings, bus.clock)):
+            note(line)
+        raise
     for trouble in look.troubles:
         complain(trouble)
-    for trouble in look.of_the_broker:
+    for trouble in (*look.of_the_broker, *look.waiting.troubles):
         note(trouble)
     if output == "json":
         print_json(as_json(look))
-    elif look.stats:
-        show(as_table(look.stats))
-    elif not look.troubles:
-        note(f"there is no subscription at {bus.transport.url} yet: eventbus run makes some")
+    else:
+        _show(look, at=bus.transport.url)
     if not look.troubles:
         return ExitCode.DONE
     return ExitCode.PARTLY if look.stats else ExitCode.FAILED
@@ -86,7 +91,7 @@ async def _watch(bus: Bus, queues: Sequence[str], output: Format) -> NoReturn:
                 look = Look((), (told(error),))
             else:
                 present(look)
-            now = (*look.troubles, *look.of_the_broker)
+            now = (*look.troubles, *look.of_the_broker, *look.waiting.troubles)
             for trouble in now:
                 if trouble not in told_before:
                     complain(trouble)
@@ -100,6 +105,7 @@ class Look:
     troubles: tuple[str, ...]
     """Of queues that are not there; the others are shown all the same."""
     report: BrokerReport | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     @property
     def of_the_broker(self) -> tuple[str, ...]:
@@ -108,8 +114,10 @@ class Look:
 
 
 async def _look(bus: Bus, queues: Sequence[str]) -> Look:
-    look, report = await asyncio.gather(_look_at_queues(bus, queues), bus.transport.inspect())
-    return replace(look, report=report)
+    look, report, waiting = await asyncio.gather(
+        _look_at_queues(bus, queues), bus.transport.inspect(), look_at_waiting(bus.settings, bus.clock)
+    )
+    return replace(look, report=report, waiting=waiting)
 
 
 async def _look_at_queues(bus: Bus, queues: Sequence[str]) -> Look:
@@ -133,18 +141,33 @@ async def _presenting(output: Format) -> AsyncGenerator[Present]:
     if output == "json":
         yield lambda look: print_json(as_json(look))
     elif not sys.stdout.isatty():
-        yield lambda look: show(as_table(look.stats))
+        yield _show
     else:
+        from rich.console import Group
         from rich.live import Live
 
         with Live(console=console(), auto_refresh=False) as live:
-            yield lambda look: live.update(as_table(look.stats), refresh=True)
+            yield lambda look: live.update(
+                Group(as_table(look.stats), *waiting_lines(look.waiting)), refresh=True
+            )
+
+
+def _show(look: Look, *, at: str = "") -> None:
+    """`at`: the broker, which is told of where it has no subscription."""
+    if look.stats or not at:
+        show(as_table(look.stats))
+    elif not look.troubles:
+        note(f"there is no subscription at {at} yet: eventbus run makes some")
+    for line in waiting_lines(look.waiting):
+        print_line(line)
 
 
 def as_json(look: Look) -> dict[str, object]:
     """`oldest_age` in seconds; null where the transport cannot know, and where nothing is ready."""
     return {
         "broker": None if look.report is None else short_json(look.report),
+        "outbox": backlog_json(look.waiting.outbox),
+        "spool": backlog_json(look.waiting.spool),
         "subscriptions": [
             {
                 "subscription": each.queue,
@@ -184,14 +207,7 @@ def _number(known: int | None) -> str:
 
 
 def _age(stats: QueueStats) -> str:
-    """Blank where nothing waits; `850 ms`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    """Blank where nothing waits."""
     if not stats.ready:
         return ""
-    if (seconds := stats.oldest_age) is None:
-        return UNKNOWN
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for unit, length, most in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
-        if seconds < most:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
+    return UNKNOWN if stats.oldest_age is None else told_age(stats.oldest_age)

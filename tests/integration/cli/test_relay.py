@@ -124,3 +124,21 @@ def in_order(numbers: list[int]) -> bool:
     """But for copies of what was in hand when its relay was killed."""
     first = list(dict.fromkeys(numbers))
     return first == sorted(first)
+
+
+def test_status_tells_what_waits_and_looking_changes_nothing(cli: Cli):
+    before = json.loads(cli("status", "--output", "json").out)
+    put(outbox_in(cli.directory), order(1), order(2))
+    put(f"sqlite:///{cli.directory}/eventbus-spool.db", order(3))
+
+    shown = cli("status").out.splitlines()
+    told = json.loads(cli("status", "--output", "json").out)
+    away = cli("status", "--url", "amqp://guest:guest@127.0.0.1:1/")
+
+    assert (before["outbox"], before["spool"]) == (None, None)
+    assert shown[-2].startswith("outbox: 2 events wait for the broker (")
+    assert shown[-1].startswith("spool: 1 event waits for the broker (")
+    assert told["outbox"]["events"] == 2
+    assert (told["spool"]["events"], told["spool"]["oldest_age"] < 60) == (1, True)
+    assert (away.code, away.out) == (4, "")
+    assert "spool: 1 event waits" in away.err

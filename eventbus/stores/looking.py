@@ -1,0 +1,51 @@
+"""What waits in an outbox, for those who only look: nothing is created, migrated or claimed."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import Final
+from urllib.parse import quote
+
+from eventbus.clock import Clock
+from eventbus.record import microseconds
+from eventbus.store import Backlog, StoreUnavailable
+from eventbus.stores.opening import store_for
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.sqlite.address import Address
+from eventbus.stores.sqlite.statements import statements
+
+_OPTIONS: Final = StoreOptions(timeout=5.0)
+
+
+async def backlog_at(url: str, clock: Clock) -> Backlog | None:
+    """None where there is no outbox: no file, no table, or a store that is an inbox only.
+
+    Raises `StoreUnavailable`, and `ConfigurationError` for a URL that names no store.
+    """
+    if url.startswith("sqlite:"):
+        address = Address.of(url)
+        return None if address.file is None else await asyncio.to_thread(_in_file, address, clock)
+    store = store_for(url, _OPTIONS)
+    await store.open()
+    try:
+        return None if store.outbox is None else await store.outbox.backlog()
+    finally:
+        await store.close()
+
+
+def _in_file(address: Address, clock: Clock) -> Backlog | None:
+    if address.file is None or not address.file.is_file():
+        return None
+    target = f"file:{quote(str(address.file))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(target, timeout=_OPTIONS.timeout, uri=True)) as connection:
+            table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'eventbus_outbox'"
+            if connection.execute(table).fetchone() is None:
+                return None
+            events, size, oldest = connection.execute(statements()["backlog"]).fetchone()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(address.url, str(error)) from error
+    age = None if oldest is None else max(0.0, (microseconds(clock.now()) - oldest) / 1_000_000)
+    return Backlog(events, size, age)
