@@ -6,13 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import cast
 
 import pytest
 
 from eventbus.errors import BrokerUnreachable, PublishRefused
 from eventbus.outbox import Relay
-from eventbus.store import Outbox
+from eventbus.store import Outbox, StoreUnavailable, Taken
 from eventbus.stores.opening import store_for
 from eventbus.transport import Message
 from tests.support.eventually import eventually
@@ -114,6 +115,34 @@ async def test_one_event_asks_whether_the_broker_is_back(outbox: Outbox, broker:
     assert broker.calls[0] == ["1", "2", "3"]
     assert broker.calls[1:-1] == [["1"]] * (len(broker.calls) - 2)
     assert broker.calls[-1] == ["2", "3"]
+
+
+class ComingAndGoing:
+    """The outbox of a database that is away for the first few questions."""
+
+    def __init__(self, outbox: Outbox, away: int) -> None:
+        self._outbox = outbox
+        self._away = away
+
+    def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
+        self._away -= 1
+        if self._away >= 0:
+            raise StoreUnavailable("test", "connection refused")
+        return self._outbox.take(limit)
+
+    async def changed(self, *, within: float) -> None:
+        await self._outbox.changed(within=within)
+
+
+async def test_a_store_that_goes_away_is_waited_for(
+    outbox: Outbox, broker: PickyTransport, caplog: pytest.LogCaptureFixture
+):
+    await put(outbox, "1")
+    coming = cast("Outbox", ComingAndGoing(outbox, 3))
+    async with running(relay_of(coming, broker)):
+        await eventually(lambda: broker.has == ["1"])
+    actions = [record.getMessage().partition(" ")[0] for record in caplog.records]
+    assert actions == ["relay.waiting", "relay.resumed"]
 
 
 async def test_what_was_confirmed_before_a_failure_is_not_sent_again(outbox: Outbox, broker: PickyTransport):
