@@ -16,10 +16,12 @@ from eventbus.codec import Codec, Limits
 from eventbus.envelope import Envelope
 from eventbus.errors import ConfigurationError, EventBusError, TopologyError, shorten
 from eventbus.event import Event
+from eventbus.keeping import Kept
 from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
 from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
+from eventbus.sending import OnUnavailable
 from eventbus.service import Service
 from eventbus.settings import Settings
 from eventbus.stopping import done_before, on_signals
@@ -35,7 +37,9 @@ class Bus:
 
     `url`: see `Settings.url`. `source`: the publishing service, in every envelope. `namespace`: prefix of the
     exchange and of all internal names. `declare=False`: exchanges and queues are made by a deploy step, not
-    here. `settings`: instead of what the environment says.
+    here. `store`: where what is published in a transaction waits for its relay; see `Settings.store`.
+    `on_unavailable`: while the broker is away, raise, keep events in a local file, or call a function with
+    the envelope of each. `settings`: instead of what the environment says.
     """
 
     def __init__(
@@ -46,17 +50,19 @@ class Bus:
         store: str | None = None,
         namespace: str | None = None,
         declare: bool = True,
-        on_unavailable: Literal["raise"] = "raise",
+        on_unavailable: Literal["raise", "spool"] | OnUnavailable = "raise",
         settings: Settings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        _refuse_what_is_missing(store, on_unavailable)
-        self.settings = (settings or Settings.from_environment()).overridden(url=url, namespace=namespace)
+        self.settings = (settings or Settings.from_environment()).overridden(
+            url=url, namespace=namespace, store=store
+        )
         self.source = source
         self.clock = clock or SystemClock()
         self.registry = Registry(closed=bool(self.settings.schemas))
         """The event classes by which events are published by name."""
         self.transport = connect(self.settings, source, self.clock)
+        self._kept = Kept(self.settings, self.transport, self.clock, on_unavailable)
         self._declare = declare
         self._codec = Codec(Limits(body=self.settings.max_body_bytes))
         self._publisher = Publisher(
@@ -66,6 +72,8 @@ class Bus:
             registry=self.registry,
             clock=self.clock,
             timeout=self.settings.publish_timeout,
+            sending=self._kept.sending,
+            store=self._kept.store,
         )
         self._workers: list[Worker] = []
         self._opening: Opening | None = None
@@ -74,12 +82,13 @@ class Bus:
     async def __aenter__(self) -> Self:
         """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
         self._collect_schemas()
-        await self.transport.open()
+        await self._kept.open()
         try:
+            await self.transport.open()
             if self._declare:
                 await self.transport.apply(Topology())
         except BaseException:
-            await self.transport.close()
+            await self._close()
             raise
         self._is_open = True
         return self
@@ -101,6 +110,7 @@ class Bus:
         opening = self._opening = Opening(self.transport.url)
         async with AsyncExitStack() as running:
             running.push_async_callback(self._close)
+            await self._kept.open()
             await running.enter_async_context(beside(self._open_up(opening, services, running)))
             yield opening
 
@@ -127,6 +137,15 @@ class Bus:
         """
         self._may_publish()
         return await self._publisher.publish(event, data, **options)
+
+    def enqueue(
+        self,
+        event: Event | Envelope[Any] | str,
+        data: dict[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> Receipt:
+        """`publish` in a `transaction` of a thread that has no event loop; may be called from any thread."""
+        return self._publisher.enqueue(event, data, **options)
 
     async def publish_many(
         self, events: Iterable[Event | Envelope[Any]], **options: Unpack[PublishOptions]
@@ -201,6 +220,7 @@ class Bus:
 
     async def _close(self) -> None:
         self._is_open, self._opening = False, None
+        await self._kept.close()
         await self.transport.close()
 
     def _may_publish(self) -> None:
@@ -271,10 +291,3 @@ def _check_name(service: Service, namespace: str) -> None:
             f"service {service.name!r} has the name of the namespace, "
             "and its queues those of eventbus itself: rename one of them."
         )
-
-
-def _refuse_what_is_missing(store: str | None, on_unavailable: object) -> None:
-    if store is not None:
-        raise ConfigurationError("store=…: this version keeps no store yet; leave it out.")
-    if on_unavailable != "raise":
-        raise ConfigurationError('on_unavailable=…: this version only knows "raise", the default.')

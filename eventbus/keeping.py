@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from eventbus.clock import Clock
 from eventbus.context import Outgoing
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.outbox import Relay
-from eventbus.sending import Sending, State
+from eventbus.sending import OnUnavailable, OrCalling, Sending, State
 from eventbus.settings import Settings
 from eventbus.spool import Spool, SpoolLimits
 from eventbus.store import Outbox, Store
@@ -43,8 +43,7 @@ def relay_of(store: Store, transport: Transport) -> Relay:
 def outbox_of(store: Store) -> Outbox:
     if (outbox := store.outbox) is None:
         raise ConfigurationError(
-            f"the store at {store.url} is an inbox only, it has no outbox: use sqlite:///eventbus.db "
-            "or postgresql://…"
+            f"the store at {store.url} is an inbox only, it has no outbox: use sqlite:///eventbus.db."
         )
     return outbox
 
@@ -105,3 +104,57 @@ class Spooling(Sending):
 def make_store(settings: Settings, *, clock: Clock | None = None) -> Store:
     """Not open, and with a writer of its own: for a process that has no embedded transport open."""
     return store_for(store_url(settings), store_options(settings), clock=clock)
+
+
+class Kept:
+    """What of one bus survives a crash: its store with the relay, and where events go without a broker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        clock: Clock,
+        on_unavailable: Literal["raise", "spool"] | OnUnavailable,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._spooling: Spooling | None = None
+        self._relay: Relay | None = None
+        self.sending: Sending | None = None
+        """None: an error, where the broker is away."""
+        self.store = make_store(settings, clock=clock) if settings.store is not None else None
+        match on_unavailable:
+            case "raise":
+                pass
+            case "spool":
+                self.sending = self._spooling = Spooling(settings, transport, clock)
+            case str():
+                raise ConfigurationError(
+                    f'on_unavailable={on_unavailable!r}: use "raise", "spool", or a function of the envelope.'
+                )
+            case _:
+                self.sending = OrCalling(transport, on_unavailable, patience=settings.spool_after)
+
+    async def open(self) -> None:
+        """Raises `StoreUnavailable`, or `ConfigurationError` where a file or database cannot work."""
+        try:
+            if self._spooling is not None:
+                await self._spooling.open()
+            if self.store is not None:
+                await self.store.open()
+                if self._settings.relay == "on" and self.store.outbox is not None:
+                    self._relay = relay_of(self.store, self._transport)
+                    await self._relay.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """What waits stays, for the next process that opens it."""
+        if self._relay is not None:
+            await self._relay.stop()
+            self._relay = None
+        if self.store is not None:
+            await self.store.close()
+        if self._spooling is not None:
+            await self._spooling.close()

@@ -135,7 +135,7 @@ class Publisher:
         if self._store is None:
             raise ConfigurationError(
                 "transaction=…: this bus has no store that could keep the event until then: "
-                'give it one, Bus(…, store="postgresql://…") or EVENTBUS_STORE.'
+                'give it one, Bus(…, store="sqlite:///shop.db") or EVENTBUS_STORE.'
             )
         options = options.copy()
         return options, self._store.join(options.pop("transaction"))

@@ -41,14 +41,13 @@ class Settings(BaseModel):
     synchronous: Literal["full", "normal"] = "full"
     """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
     store: str | None = None
-    """Keeps what was handled, and the outbox: `sqlite:///file.db`, `postgresql://…`, `redis://…` (inbox only)
-    or `memory://` (inbox only). Default: the embedded bus's own file, else `sqlite:///eventbus.db`."""
+    """Keeps the outbox, for what is published in a transaction: `sqlite:///file.db`. None: a bus has none."""
     relay: Literal["on", "off"] = "on"
     """Whether a bus sends on what is in its outbox itself; off where `eventbus relay` does that."""
     outbox_keep_days: float = Field(default=0.0, ge=0, le=36_500)
     """How long the outbox keeps what the broker has; 0: it is removed at once."""
     inbox_days: float = Field(default=7.0, gt=0, le=36_500)
-    """How long is remembered what was handled: for so long a copy is dropped."""
+    """How long an inbox is to remember what was handled. This version has none yet: nothing asks for it."""
     spool: str = Field(default="eventbus-spool.db", min_length=1)
     """The file that events wait in while the broker is away, with `on_unavailable="spool"`."""
     spool_bytes: int = Field(default=256 * 1024 * 1024, gt=0)

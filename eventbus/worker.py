@@ -10,7 +10,7 @@ from typing import Final
 from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
 from eventbus.effect import FirstHandled
-from eventbus.errors import describe
+from eventbus.errors import InvalidSubscription, describe
 from eventbus.handler import Handler
 from eventbus.logs import get_logger
 from eventbus.middleware import DEFAULT, MakeMiddleware
@@ -138,6 +138,12 @@ class Worker:
     def _pipeline(self, member: Member, events: Registry, lifetime: Lifetime) -> Pipeline:
         threads = HandlerThreads(member.subscription.concurrency, member.queue)
         self._threads.append(threads)
+        if member.signature.transaction is not None:
+            raise InvalidSubscription(
+                member.queue,
+                "it asks for a transaction, which this version cannot run a handler in yet",
+                "Open one in the handler, and publish with transaction=…",
+            )
         handler = Handler(member, events, lifetime, threads)
         publisher = self._publisher.speaking_for(member.service)
         return Pipeline(

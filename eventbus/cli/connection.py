@@ -26,7 +26,8 @@ def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), decla
     ours = logging.StreamHandler(sys.stderr)
     ours.addFilter(logging.Filter("eventbus"))
     logging.basicConfig(handlers=[ours], level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    return make_bus(settings, SOURCE, schemas=schemas, declare=declare)
+    # It relays nothing: it may have ended before the first event is confirmed.
+    return make_bus(settings.model_copy(update={"store": None}), SOURCE, schemas=schemas, declare=declare)
 
 
 def make_bus(

@@ -31,14 +31,14 @@ def relay(common: Common, once: bool) -> int:  # noqa: FBT001
     """Send events that were published in a transaction to the broker, until SIGTERM or Ctrl-C.
 
     A bus does this itself unless EVENTBUS_RELAY=off. Several relays may run at once: what one that is killed
-    has left, another sends; an event that was sent twice has its effect once. The order of a key is kept.
+    has left, another sends. The order of a key is kept.
     While the broker or the store is away, events wait; logs go to stderr and say so once.
 
     With --once the exit code is 0 when nothing is left, 3 when something is, 4 without a broker.
 
     \b
     Example:
-      eventbus relay --store postgresql://shop@localhost/shop --url amqp://guest:guest@localhost/
+      eventbus relay --store sqlite:///shop.db --url amqp://guest:guest@localhost/
     """
     settings = settings_for(common)
     configure("json" if common.output == "json" else settings.log_format, level=settings.log_level)

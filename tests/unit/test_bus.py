@@ -81,13 +81,6 @@ def test_a_namespace_that_cannot_be_a_name_is_refused():
         bus(namespace="Shop!")
 
 
-def test_what_this_version_cannot_do_is_refused():
-    with pytest.raises(ConfigurationError, match=r"^store="):
-        bus(store="memory://")
-    with pytest.raises(ConfigurationError, match=r"^on_unavailable="):
-        bus(on_unavailable="spool")
-
-
 def test_what_is_said_in_the_program_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EVENTBUS_URL", "amqp://from-the-environment/")
     monkeypatch.setenv("EVENTBUS_NAMESPACE", "shop")

@@ -280,7 +280,6 @@ async def test_a_spool_that_takes_nothing_says_so(place: Place, broker: PickyTra
 
 
 async def fill_the_disk(place: Place) -> None:
-    """As far as SQLite is concerned: its file may not grow any more."""
     await place.outbox._access.write(  # type: ignore[attr-defined]
         lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone(), durable=False
     )
