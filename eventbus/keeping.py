@@ -15,9 +15,7 @@ from eventbus.sending import OnUnavailable, OrCalling, Sending, State
 from eventbus.settings import Settings
 from eventbus.spool import Spool, SpoolLimits
 from eventbus.store import Outbox, Store
-from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.spooling import opened_spool, spool_url
 from eventbus.transport import Transport
 
 _BESIDE_A_SERVICE: Final = "sqlite:///eventbus.db"
@@ -68,6 +66,8 @@ class Spooling(Sending):
 
     async def open(self) -> None:
         """Raises `ConfigurationError` where its file cannot be, `StoreUnavailable` where that is locked."""
+        from eventbus.stores.spooling import opened_spool
+
         path = spool_path(self._settings)
         self._store = store = await opened_spool(path, self._clock)
         where = store.url
@@ -97,12 +97,14 @@ class Spooling(Sending):
 
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float) -> Sequence[State]:
         if self._spool is None:
-            raise EventBusError(f"the spool {spool_url(spool_path(self._settings))} is not open")
+            raise EventBusError(f"the spool {spool_path(self._settings)} is not open")
         return await self._spool.send(outgoing, timeout=timeout)
 
 
 def make_store(settings: Settings, *, clock: Clock | None = None) -> Store:
     """Not open, and with a writer of its own: for a process that has no embedded transport open."""
+    from eventbus.stores.opening import store_for
+
     return store_for(store_url(settings), store_options(settings), clock=clock)
 
 
@@ -123,17 +125,11 @@ class Kept:
         self.sending: Sending | None = None
         """None: an error, where the broker is away."""
         self.store = make_store(settings, clock=clock) if settings.store is not None else None
-        match on_unavailable:
-            case "raise":
-                pass
-            case "spool":
-                self.sending = self._spooling = Spooling(settings, transport, clock)
-            case str():
-                raise ConfigurationError(
-                    f'on_unavailable={on_unavailable!r}: use "raise", "spool", or a function of the envelope.'
-                )
-            case _:
-                self.sending = OrCalling(transport, on_unavailable, patience=settings.spool_after)
+        _check(on_unavailable)
+        if callable(on_unavailable):
+            self.sending = OrCalling(transport, on_unavailable, patience=settings.spool_after)
+        elif on_unavailable == "spool":
+            self.sending = self._spooling = Spooling(settings, transport, clock)
 
     async def open(self) -> None:
         """Raises `StoreUnavailable`, or `ConfigurationError` where a file or database cannot work."""
@@ -158,3 +154,10 @@ class Kept:
             await self.store.close()
         if self._spooling is not None:
             await self._spooling.close()
+
+
+def _check(on_unavailable: object) -> None:
+    if not callable(on_unavailable) and on_unavailable not in ("raise", "spool"):
+        raise ConfigurationError(
+            f'on_unavailable={on_unavailable!r}: use "raise", "spool", or a function of the envelope.'
+        )

@@ -34,8 +34,8 @@ def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--store",
         metavar="URL",
-        help="Keeps what was handled, and the outbox: sqlite:///file.db, postgresql://…, redis://… or "
-        "memory://.  [env: EVENTBUS_STORE; default: the file of a sqlite: broker, or sqlite:///eventbus.db]",
+        help="Keeps the outbox of what is published in a transaction: sqlite:///file.db.  "
+        "[env: EVENTBUS_STORE; a relay without one: the file of a sqlite: broker, or eventbus.db]",
     )
     @click.option(
         "--output",
