@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from eventbus.errors import ConfigurationError, shorten
 
@@ -65,8 +65,8 @@ class Address:
 def parse(url: str) -> Address:
     """The address that a URL names; raises `ConfigurationError`, which shows nothing of a password."""
     try:
-        parts = urlsplit(url)
-        hosts = _hosts(parts.netloc.rpartition("@")[2], _DEFAULT_PORTS.get(parts.scheme, 0))
+        parts, several = _split(url)
+        hosts = _hosts(several, _DEFAULT_PORTS.get(parts.scheme, 0))
     except ValueError:
         raise _wrong(
             "cannot be read: is its port a number, are the special characters of its password %-encoded?"
@@ -94,6 +94,16 @@ def parse(url: str) -> Address:
 
 def in_url(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _split(url: str) -> tuple[SplitResult, str]:
+    """The URL with one host for all, and the hosts: older Pythons take no [::1] after a comma."""
+    scheme, slashes, rest = url.partition("://")
+    end = next((at for at, c in enumerate(rest) if c in "/?#"), len(rest))
+    user, at, several = rest[:end].rpartition("@")
+    if "," not in several:
+        return urlsplit(url), several
+    return urlsplit(f"{scheme}{slashes}{user}{at}host{rest[end:]}"), several
 
 
 def _hosts(netloc: str, default_port: int) -> tuple[tuple[str, int], ...]:

@@ -7,7 +7,8 @@ trouble keeps no other from being declared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import pamqp.frame
@@ -24,6 +25,11 @@ from eventbus.rabbitmq.wire import Wire
 _DIFFERS: Final = 406
 _TRIES: Final = 3
 """Of declaring one thing: others may be declaring, or deleting, the same at this moment."""
+_STARTING: Final = "is down or inaccessible"
+"""What a broker says of its durable queues while it starts, and takes connections already."""
+_START_TRIES: Final = 20
+_START_PAUSE: Final = 0.5
+"""Seconds between those tries."""
 
 
 async def declare(link: Link, plan: Plan, *, within: float) -> None:
@@ -59,18 +65,25 @@ async def _one_by_one(link: Link, plan: Plan, within: float) -> dict[str, str]:
     wire = await link.channel(within=within)
     try:
         for name, frame in declarations(plan):
-            for attempt in range(1, _TRIES + 1):
+            for attempt in range(1, _START_TRIES + 1):
                 try:
                     await _put(wire, [frame], within)
                     break
                 except Refused as refusal:
                     wire = await link.channel(within=within)
-                    if refusal.code == _DIFFERS or attempt == _TRIES:
+                    if refusal.code == _DIFFERS or attempt >= _tries(refusal, problems):
                         problems.setdefault(name, str(refusal))
                         break
+                    if _STARTING in refusal.problem:
+                        await asyncio.sleep(_START_PAUSE)
     finally:
         await wire.close()
     return problems
+
+
+def _tries(refusal: Refused, problems: Mapping[str, str]) -> int:
+    """How often to try. What stays inaccessible is waited for once, and not again for its bindings."""
+    return _START_TRIES if _STARTING in refusal.problem and not problems else _TRIES
 
 
 async def _put(wire: Wire, frames: Sequence[Frame], within: float) -> None:

@@ -69,6 +69,10 @@ class _Asking:
         return None
 
 
+_DATE_IS_OLD: Final = 1.5
+"""Seconds: up to one is cut off, and a busy server sets its date late."""
+
+
 async def _clock_ahead(management: Management, clock: Clock) -> float:
     """What is certain of it: the date is cut down to a second, and the answer took a while."""
     before = clock.now()
@@ -76,7 +80,7 @@ async def _clock_ahead(management: Management, clock: Clock) -> float:
     after = clock.now()
     if date is None:
         raise ManagementUnavailable("the management API does not tell the time")
-    earliest, latest = (date - after).total_seconds(), (date - before).total_seconds() + 1.0
+    earliest, latest = (date - after).total_seconds(), (date - before).total_seconds() + _DATE_IS_OLD
     return earliest if earliest > 0 else min(latest, 0.0)
 
 
