@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -89,8 +90,11 @@ async def test_of_the_hosts_in_the_url_the_one_that_is_connected_dies_and_the_wo
             await publishing.confirmed(50, within=30)
             for node in await eventually(lambda: asyncio.to_thread(connected, cluster, vhost), within=15):
                 await asyncio.to_thread(cluster.nodes[node].kill)
-                await publishing.confirmed(50, within=40)
+                await eventually(partial(asyncio.to_thread, elsewhere, cluster, vhost, node), within=40)
+                # RabbitMQ 3.10 may find no leader for a stream whose node has died until that is back.
                 await asyncio.to_thread(cluster.start)
+                await publishing.confirmed(50, within=60)
+                await eventually(lambda: asyncio.to_thread(cluster.has_all_replicas, vhost), within=60)
         await all_handled(ledger, within=60)
 
     assert set(ledger.published) - set(ledger.handled[SEEN]) == set()
@@ -99,5 +103,9 @@ async def test_of_the_hosts_in_the_url_the_one_that_is_connected_dies_and_the_wo
 def connected(cluster: Cluster, vhost: str) -> set[str]:
     """The names of the nodes that hold our connections, once both are listed."""
     found = cluster.running().broker.api("GET", f"vhosts/{quote(vhost, safe='')}/connections")
-    assert len(found) == 2
-    return {connection["node"] for connection in found}
+    return {connection["node"] for connection in found} if len(found) == 2 else set()
+
+
+def elsewhere(cluster: Cluster, vhost: str, node: str) -> bool:
+    """Whether both connections are up, and none of them at this node."""
+    return bool(nodes := connected(cluster, vhost)) and node not in nodes

@@ -58,6 +58,11 @@ class Cluster:
         """One of the nodes that run."""
         return next(node for node in self.nodes.values() if node.is_running)
 
+    def has_all_replicas(self, vhost: str) -> bool:
+        """Whether each queue and stream has its members back: till then another death takes the majority."""
+        queues = self.running().broker.api("GET", f"queues/{quote(vhost, safe='')}")
+        return all(len(each.get("online", ())) == len(self.nodes) for each in queues)
+
     def leader_of(self, vhost: str, queue: str) -> str:
         """The name of the node that leads a quorum queue now."""
         path = f"queues/{quote(vhost, safe='')}/{quote(queue)}"
