@@ -109,7 +109,8 @@ class _Demo:
         gateway, mailbox, spare = free_ports(3)
         port = self.options.port
         if port is None:
-            port = USUAL_PORT if _is_free(USUAL_PORT) else spare
+            # Somebody is told the usual one; two that check themselves side by side would both find it free.
+            port = USUAL_PORT if not self.options.once and _is_free(USUAL_PORT) else spare
         return Shop(
             url=self.options.url or f"sqlite:///{directory / 'events.db'}",
             directory=directory,
@@ -219,7 +220,8 @@ def _options() -> Options:
         help="amqp://…, or sqlite:///events.db; default: EVENTBUS_URL, else a new SQLite file",
     )
     parser.add_argument("--orders", type=int, default=20, metavar="N", help="how many to place; default: 20")
-    parser.add_argument("--port", type=int, metavar="P", help="of the order API; default: 8000 if it is free")
+    usual = f"default: {USUAL_PORT} if it is free; with --once any that is free"
+    parser.add_argument("--port", type=int, metavar="P", help=f"of the order API; {usual}")
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument("--once", action="store_true", help="stop when the orders have ended")
     ending.add_argument("--serve", action="store_true", help="go on serving, the default")

@@ -90,8 +90,8 @@ async def test_every_order_ends_as_it_should_twice_in_a_row(tmp_path: Path, brok
     for _ in range(2):
         ended = await run(tmp_path, "--once", "--orders", "20", "--output", "json", *on(broker_url))
 
-        summary: dict[str, Any] = json.loads(ended.out)
         assert ended.code == 0, ended.err
+        summary: dict[str, Any] = json.loads(ended.out)
         assert summary["complaints"] == []
         assert summary["ended"] == {"completed": 16, "declined": 2, "out_of_stock": 2}
 

@@ -114,8 +114,12 @@ class RabbitNode:
         return self._server is not None and self._server.poll() is None
 
     def pause(self) -> None:
-        """A silent peer: connections stay open, and nothing answers."""
+        """A silent peer: connections stay open, and nothing answers from here on.
+
+        On a busy machine its threads run on for a while after the signal: it is waited for them.
+        """
         os.killpg(self._running.pid, signal.SIGSTOP)
+        eventually_sync(lambda: _is_stopped(self._running.pid), within=30.0)
 
     def resume(self) -> None:
         os.killpg(self._running.pid, signal.SIGCONT)
@@ -237,3 +241,9 @@ def _program(name: str) -> str:
     path = str(script) if script.exists() else shutil.which(name)
     assert path, f"{name} is not installed: apt-get install rabbitmq-server, or set EVENTBUS_TEST_AMQP_URL"
     return path
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether every thread of it stands still; proc(5): the state follows the name, which ends with ")"."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in tasks)
