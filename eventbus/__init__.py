@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from eventbus.bus import Bus
     from eventbus.context import Context
-    from eventbus.dependency import Depends
+    from eventbus.dependency import Depends, InTransaction
     from eventbus.envelope import Envelope
     from eventbus.errors import EventBusError, Reject, RetryLater
     from eventbus.event import Event, upcast
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from eventbus.retry import RetryPolicy
     from eventbus.secret import Secret
     from eventbus.service import Service
+    from eventbus.store import Transaction
     from eventbus.subscription import Batch, Subscription, subscribe
 
 __version__ = "0.1.0"
@@ -50,6 +51,8 @@ __all__ = [  # noqa: RUF022 -- grouped by what they are for
     "Batch",
     "Context",
     "Depends",
+    "Transaction",
+    "InTransaction",
     # when it goes wrong
     "RetryPolicy",
     "RetryLater",
@@ -67,7 +70,8 @@ _HOMES = {
     "subscription": ("subscribe", "Subscription", "Batch"),
     "service": ("Service",),
     "context": ("Context",),
-    "dependency": ("Depends",),
+    "dependency": ("Depends", "InTransaction"),
+    "store": ("Transaction",),
     "retry": ("RetryPolicy",),
     "errors": ("RetryLater", "Reject", "EventBusError"),
 }

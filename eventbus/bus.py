@@ -19,6 +19,7 @@ from eventbus.event import Event
 from eventbus.keeping import Kept
 from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
+from eventbus.pipelines import Pipelines, needs_store
 from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
 from eventbus.sending import OnUnavailable
@@ -37,7 +38,7 @@ class Bus:
 
     `url`: see `Settings.url`. `source`: the publishing service, in every envelope. `namespace`: prefix of the
     exchange and of all internal names. `declare=False`: exchanges and queues are made by a deploy step, not
-    here. `store`: where what is published in a transaction waits for its relay; see `Settings.store`.
+    here. `store`: remembers what was handled, and what is published in a transaction; see `Settings.store`.
     `on_unavailable`: while the broker is away, raise, keep events in a local file, or call a function with
     the envelope of each. `settings`: instead of what the environment says.
     """
@@ -62,7 +63,8 @@ class Bus:
         self.registry = Registry(closed=bool(self.settings.schemas))
         """The event classes by which events are published by name."""
         self.transport = connect(self.settings, source, self.clock)
-        self._kept = Kept(self.settings, self.transport, self.clock, on_unavailable)
+        self.kept = Kept(self.settings, self.transport, self.clock, on_unavailable)
+        """What of it survives a crash."""
         self._declare = declare
         self._codec = Codec(Limits(body=self.settings.max_body_bytes))
         self._publisher = Publisher(
@@ -72,8 +74,8 @@ class Bus:
             registry=self.registry,
             clock=self.clock,
             timeout=self.settings.publish_timeout,
-            sending=self._kept.sending,
-            store=self._kept.store,
+            sending=self.kept.sending,
+            store=self.kept.store,
         )
         self._workers: list[Worker] = []
         self._opening: Opening | None = None
@@ -82,7 +84,7 @@ class Bus:
     async def __aenter__(self) -> Self:
         """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
         self._collect_schemas()
-        await self._kept.open()
+        await self.kept.open()
         try:
             await self.transport.open()
             if self._declare:
@@ -110,7 +112,7 @@ class Bus:
         opening = self._opening = Opening(self.transport.url)
         async with AsyncExitStack() as running:
             running.push_async_callback(self._close)
-            await self._kept.open()
+            await self.kept.open()
             await running.enter_async_context(beside(self._open_up(opening, services, running)))
             yield opening
 
@@ -174,12 +176,13 @@ class Bus:
         for service in services:
             _check_name(service, self.settings.namespace)
             self.registry.learn(service.events())
+        needs = any(needs_store(member) for service in services for member in service)
+        shared = await self.kept.service_store() if needs else None
         refused = self._declare and not await self._declares(services)
         worker = Worker(
             services,
             self.transport,
-            self._publisher,
-            codec=self._codec,
+            Pipelines(self._publisher, self._codec, shared),
             known=self.registry,
             grace=self.settings.shutdown_grace,
             pause_after=self.settings.pause_after,
@@ -220,7 +223,7 @@ class Bus:
 
     async def _close(self) -> None:
         self._is_open, self._opening = False, None
-        await self._kept.close()
+        await self.kept.close()
         await self.transport.close()
 
     def _may_publish(self) -> None:

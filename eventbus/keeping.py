@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from eventbus.claims import Claims
 from eventbus.clock import Clock
 from eventbus.context import Outgoing
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.outbox import Relay
+from eventbus.pipelines import ServiceStore
 from eventbus.sending import OnUnavailable, OrCalling, Sending, State
 from eventbus.settings import Settings
 from eventbus.spool import Spool, SpoolLimits
@@ -120,11 +123,16 @@ class Kept:
     ) -> None:
         self._settings = settings
         self._transport = transport
+        self._clock = clock
         self._spooling: Spooling | None = None
         self._relay: Relay | None = None
+        self._opened: Store | None = None
+        self._shared: ServiceStore | None = None
+        self._turn = asyncio.Lock()
         self.sending: Sending | None = None
         """None: an error, where the broker is away."""
         self.store = make_store(settings, clock=clock) if settings.store is not None else None
+        """The one that was asked for. Without one, services have the usual one."""
         _check(on_unavailable)
         if callable(on_unavailable):
             self.sending = OrCalling(transport, on_unavailable, patience=settings.spool_after)
@@ -137,23 +145,64 @@ class Kept:
             if self._spooling is not None:
                 await self._spooling.open()
             if self.store is not None:
-                await self.store.open()
-                if self._settings.relay == "on" and self.store.outbox is not None:
-                    self._relay = relay_of(self.store, self._transport)
-                    await self._relay.start()
+                await self._open(self.store)
         except BaseException:
             await self.close()
             raise
 
+    async def service_store(self) -> ServiceStore:
+        """Where services remember what they have handled, opened for the first; raises as `open` does.
+
+        The transport is open: its own file is the usual store, and it writes there for both.
+        """
+        async with self._turn:
+            if self._shared is None:
+                store = self._opened or await self._open(self._usual_store())
+                claims = Claims(store.inbox, keep=timedelta(days=self._settings.inbox_days))
+                claims.start()
+                self._shared = ServiceStore(store, claims)
+            return self._shared
+
+    async def drain(self) -> int:
+        """Send on what waits in the outbox; how much that was. For tests, whose clock stands still."""
+        if self._relay is None:
+            return 0
+        before = self._relay.sent
+        await self._relay.drain()
+        return self._relay.sent - before
+
     async def close(self) -> None:
         """What waits stays, for the next process that opens it."""
+        if self._shared is not None:
+            await self._shared.claims.stop()
+            self._shared = None
         if self._relay is not None:
             await self._relay.stop()
             self._relay = None
-        if self.store is not None:
-            await self.store.close()
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
         if self._spooling is not None:
             await self._spooling.close()
+
+    async def _open(self, store: Store) -> Store:
+        await store.open()
+        self._opened = store
+        if self._settings.relay == "on" and store.outbox is not None:
+            self._relay = relay_of(store, self._transport)
+            await self._relay.start()
+        return store
+
+    def _usual_store(self) -> Store:
+        from eventbus.stores.opening import store_for
+
+        url, options = store_url(self._settings), store_options(self._settings)
+        if url != self._settings.url:
+            return store_for(url, options, clock=self._clock)
+        from eventbus.embedded import EmbeddedTransport
+
+        writing = self._transport if isinstance(self._transport, EmbeddedTransport) else None
+        return store_for(url, options, writing=writing, clock=self._clock)
 
 
 def _check(on_unavailable: object) -> None:

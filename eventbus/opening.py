@@ -1,4 +1,4 @@
-"""Reaching a broker that may be away: tried again and again, and told why it is not ready yet."""
+"""Reaching a broker or a store that may be away: tried again and again, and told why it is not ready yet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from eventbus.errors import BrokerUnreachable
 from eventbus.logs import get_logger
+from eventbus.store import StoreUnavailable
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
@@ -26,12 +27,14 @@ class Opening:
     """
 
     def __init__(self, url: str) -> None:
-        self._missing: BrokerUnreachable | None = BrokerUnreachable(url, "not connected yet")
+        self._missing: BrokerUnreachable | StoreUnavailable | None = BrokerUnreachable(
+            url, "not connected yet"
+        )
         self._tried = asyncio.Event()
 
     @property
     def is_ready(self) -> bool:
-        """Whether the broker was reached and all services were started."""
+        """Whether broker and store were reached and all services were started."""
         return self._missing is None
 
     @property
@@ -48,20 +51,21 @@ class Opening:
         return self.is_ready
 
     def check(self) -> None:
-        """Raises `BrokerUnreachable`, with `sent` False, unless it is ready."""
+        """Raises `BrokerUnreachable`, with `sent` False, or `StoreUnavailable`, unless it is ready."""
         if self._missing is not None:
             raise copy.copy(self._missing)
 
     async def insist(self, step: Callable[[], Awaitable[Result]]) -> Result:
-        """Its result, tried until the broker can be reached; raises every other error."""
+        """Its result, tried until broker and store can be reached; raises every other error."""
         log = get_logger("eventbus.opening")
         for pause in _pauses():
             try:
                 return await step()
-            except BrokerUnreachable as error:
+            except (BrokerUnreachable, StoreUnavailable) as error:
                 self._missing = error
                 self._tried.set()
-                log.warning("broker.unreachable", problem=error.problem, retrying_in=round(pause, 1))
+                told = "broker.unreachable" if isinstance(error, BrokerUnreachable) else "store.unavailable"
+                log.warning(told, problem=error.problem, retrying_in=round(pause, 1))
             await asyncio.sleep(pause)
         raise AssertionError("there is always another pause")
 

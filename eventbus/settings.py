@@ -41,13 +41,15 @@ class Settings(BaseModel):
     synchronous: Literal["full", "normal"] = "full"
     """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
     store: str | None = None
-    """Keeps the outbox, for what is published in a transaction: `sqlite:///file.db`. None: a bus has none."""
+    """Remembers what was handled, and keeps what is published in a transaction: `sqlite:///file.db`, or
+    `memory://`. None: services remember in the embedded transport's file, else in `eventbus.db` in the
+    working directory, and `publish` takes no transaction."""
     relay: Literal["on", "off"] = "on"
     """Whether a bus sends on what is in its outbox itself; off where `eventbus relay` does that."""
     outbox_keep_days: float = Field(default=0.0, ge=0, le=36_500)
     """How long the outbox keeps what the broker has; 0: it is removed at once."""
     inbox_days: float = Field(default=7.0, gt=0, le=36_500)
-    """How long an inbox is to remember what was handled. This version has none yet: nothing asks for it."""
+    """How long it is remembered what was handled."""
     spool: str = Field(default="eventbus-spool.db", min_length=1)
     """The file that events wait in while the broker is away, with `on_unavailable="spool"`."""
     spool_bytes: int = Field(default=256 * 1024 * 1024, gt=0)

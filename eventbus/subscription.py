@@ -143,9 +143,8 @@ def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
     `name` (default: the function's) makes the queue `<service>.<name>`. `timeout` bounds one run, in seconds.
     `concurrency` events are handled side by side in one process; `prefetch` (default: twice that, or two
     batches) are handed over in advance. Errors go by `retry`. With `batch` the handler takes a list.
-    `on_replay="skip"`: events that come from a replay are passed over. `deduplicate`
-    will drop what this subscription has handled before; it needs a store, which this version does not have:
-    expect an event more than once.
+    `on_replay="skip"`: events that come from a replay are passed over. `deduplicate`: what this subscription
+    has handled before is acked and not handled again; see `Settings.store` for where that is remembered.
     """
 
     first: object = topics[0] if topics else None

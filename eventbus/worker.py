@@ -7,16 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from eventbus.codec import Codec
 from eventbus.dependency import Lifetime, SharedLifetime
-from eventbus.effect import FirstHandled
-from eventbus.errors import InvalidSubscription, describe
+from eventbus.errors import describe
 from eventbus.handler import Handler
 from eventbus.logs import get_logger
-from eventbus.middleware import DEFAULT, MakeMiddleware
-from eventbus.once import Everything
 from eventbus.pipeline import Pipeline
-from eventbus.publisher import Publisher
+from eventbus.pipelines import Pipelines
 from eventbus.registry import Registry
 from eventbus.service import Member, Service
 from eventbus.subscriber import Declare, Subscriber
@@ -41,23 +37,19 @@ class Worker:
         self,
         services: Sequence[Service],
         transport: Transport,
-        publisher: Publisher,
+        pipelines: Pipelines,
         *,
-        codec: Codec,
         known: Registry,
         grace: float,
         pause_after: int = 0,
-        middleware: Sequence[MakeMiddleware] = DEFAULT,
     ) -> None:
         self._services = services
         self._transport = transport
-        self._publisher = publisher
-        self._codec = codec
+        self._pipelines = pipelines
         self._known = known
         self._grace = grace
         self._pause_after = pause_after
         self._hurry = asyncio.Event()
-        self._middleware = middleware
         self._lifetimes: list[tuple[str, Lifetime]] = []
         self._threads: list[HandlerThreads] = []
         self._subscribers: list[Subscriber] = []
@@ -138,23 +130,7 @@ class Worker:
     def _pipeline(self, member: Member, events: Registry, lifetime: Lifetime) -> Pipeline:
         threads = HandlerThreads(member.subscription.concurrency, member.queue)
         self._threads.append(threads)
-        if member.signature.transaction is not None:
-            raise InvalidSubscription(
-                member.queue,
-                "it asks for a transaction, which this version cannot run a handler in yet",
-                "Open one in the handler, and publish with transaction=…",
-            )
-        handler = Handler(member, events, lifetime, threads)
-        publisher = self._publisher.speaking_for(member.service)
-        return Pipeline(
-            member,
-            handler,
-            FirstHandled(handler, publisher),
-            admission=Everything(),
-            codec=self._codec,
-            publisher=publisher,
-            middleware=self._middleware,
-        )
+        return self._pipelines.make(member, Handler(member, events, lifetime, threads))
 
     async def _drained(self) -> None:
         """Return when every subscription has ended, or has had its time."""

@@ -121,7 +121,7 @@ class Shop:
 
     def order(self) -> Part:
         environment = {
-            **self._environment(),
+            **self._environment("order"),
             "ORDER_HOST": HOST,
             "ORDER_PORT": str(self.ports.order),
             "ORDER_RELAY_AFTER": str(self.relay_after),
@@ -137,11 +137,13 @@ class Shop:
     def worker(self, service: str, number: int = 1) -> Part:
         """A worker of a service; those of one service share its work."""
         name = service if number == 1 else f"{service}-{number}"
-        return Part(name, (EVENTBUS, "run", f"services.{service}.main:service"), self._environment())
+        return Part(name, (EVENTBUS, "run", f"services.{service}.main:service"), self._environment(service))
 
-    def _environment(self) -> dict[str, str]:
-        """One environment for all services: each reads its own part of it."""
+    def _environment(self, service: str) -> dict[str, str]:
+        """Each service reads its own part of it."""
+        own_store = {"EVENTBUS_STORE": f"sqlite:///{self.directory / f'{service}-inbox.db'}"}
         return {
+            **({} if self.url.startswith("sqlite:") else own_store),
             "EVENTBUS_URL": self.url,
             "EVENTBUS_LOG_LEVEL": "INFO",  # without it, nobody would say WORKER_READY
             "ORDER_DATABASE": str(self.directory / "order.db"),

@@ -48,6 +48,13 @@ class XdistNode(Protocol):
     workerinput: dict[str, str]
 
 
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A service keeps its store here unless it is told where."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(pytestconfig: pytest.Config) -> Broker:
     """The broker that all tests share: EVENTBUS_TEST_AMQP_URL, else a node that the first of them starts."""

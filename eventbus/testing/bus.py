@@ -117,6 +117,8 @@ class TestBus:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.transport.idle()
+                while await self._bus.kept.drain():
+                    await self.transport.idle()
         except TimeoutError:
             raise TimeoutError(f"handlers did not come to rest within {PATIENCE:g} s of real time") from None
         await self._look()

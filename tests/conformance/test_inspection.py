@@ -24,7 +24,9 @@ async def test_a_broker_that_is_well_says_what_it_is_and_has_no_alarms(transport
 
 
 async def test_the_clock_of_a_broker_on_this_machine_is_not_off(transport: Transport) -> None:
-    assert (await transport.inspect()).clock_ahead == 0.0
+    ahead = (await transport.inspect()).clock_ahead
+    assert ahead is not None
+    assert abs(ahead) < 5.0  # a busy server tells an old date; doctor warns from here on
 
 
 async def test_the_limit_of_handling_is_that_of_the_report(transport: Transport) -> None:

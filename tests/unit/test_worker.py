@@ -11,6 +11,7 @@ import structlog
 from eventbus import Depends, Event, Service, subscribe, worker
 from eventbus.codec import Codec
 from eventbus.outcome import Ack
+from eventbus.pipelines import Pipelines
 from eventbus.registry import Registry
 from eventbus.worker import Worker
 from tests.support.eventually import eventually
@@ -46,8 +47,7 @@ def worker_of(transport: ScriptedTransport, *services: Service, grace: float = 5
     return Worker(
         services,
         transport.as_transport(),
-        a_publisher(transport),
-        codec=Codec(),
+        Pipelines(a_publisher(transport), Codec()),
         known=Registry(known),
         grace=grace,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from eventbus import Event, Service, subscribe, worker
 from eventbus.codec import Codec
+from eventbus.pipelines import Pipelines
 from eventbus.registry import Registry
 from eventbus.worker import Worker
 from tests.support.eventually import eventually
@@ -29,8 +30,7 @@ class Holding:
         self.worker = Worker(
             [service],
             self.transport.as_transport(),
-            a_publisher(self.transport),
-            codec=Codec(),
+            Pipelines(a_publisher(self.transport), Codec()),
             known=Registry(),
             grace=60,
         )
