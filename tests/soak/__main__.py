@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import sys
@@ -34,7 +35,9 @@ def main() -> None:
     logs = arguments.logs or Path(tempfile.mkdtemp(prefix="eventbus-soak-"))
     tell(f"seed {seed}, {arguments.minutes:g} minutes, {'three nodes' if arguments.cluster else 'one node'}")
     tell(f"logs in {logs}")
-    with logging_to(logs), nodes(3 if arguments.cluster else 1, logs) as running:
+    logs.mkdir(parents=True, exist_ok=True)
+    os.chdir(logs)  # what the bus remembers goes there too
+    with logging_to(Path.cwd()), nodes(3 if arguments.cluster else 1, Path.cwd()) as running:
         soak = Soak(running, random.Random(seed), 60 * arguments.minutes)
         sys.exit(asyncio.run(soak.run()))
 
@@ -42,7 +45,6 @@ def main() -> None:
 @contextmanager
 def logging_to(directory: Path) -> Iterator[None]:
     """Our own log; what is not a log still goes to stderr."""
-    directory.mkdir(parents=True, exist_ok=True)
     with (directory / "eventbus.log").open("w", buffering=1) as log:
         with redirect_stderr(log):
             configure("json")
