@@ -28,6 +28,10 @@ async def backlog_at(url: str, clock: Clock) -> Backlog | None:
         address = Address.of(url)
         return None if address.file is None else await asyncio.to_thread(_in_file, address, clock)
     store = store_for(url, _OPTIONS)
+    if url.startswith(("postgresql:", "postgres:")):
+        from eventbus.stores.postgres import looking
+
+        return await looking.backlog_at(url, _OPTIONS, clock)
     await store.open()
     try:
         return None if store.outbox is None else await store.outbox.backlog()

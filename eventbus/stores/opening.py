@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,8 +31,21 @@ def store_for(
             from eventbus.stores.sqlite.store import SqliteStore
 
             return SqliteStore(url, options, writing=writing, clock=clock)
+        case "postgresql" | "postgres":
+            _needs("asyncpg", "postgres")
+            from eventbus.stores.postgres.store import PostgresStore
+
+            return PostgresStore(url, options, clock)
         case scheme:
             raise ConfigurationError(
-                f"{scheme or 'nothing'}:// is no store of this version: use sqlite:///eventbus.db, or "
-                "memory:// (inbox only, of this process)."
+                f"{scheme or 'nothing'}:// is no store of this version: use sqlite:///eventbus.db, "
+                "postgresql://user@host/database, or memory:// (inbox only, of this process)."
             )
+
+
+def _needs(driver: str, extra: str) -> None:
+    """Raises `ConfigurationError` where it is not installed."""
+    if find_spec(driver) is None:
+        raise ConfigurationError(
+            f"this store needs {driver}, which is not installed: pip install 'eventbus[{extra}]'."
+        )

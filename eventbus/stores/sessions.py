@@ -60,7 +60,26 @@ class UserSession:
                 "Give the session of the database that the store is in.",
             )
         self._given: Any = given
+        self.driver: str = bound.dialect.driver
         self.needs_loop = isinstance(given, (AsyncSession, AsyncConnection))
+
+    async def driver_connection(self) -> Any:
+        """The driver's own, in the session's transaction, which begins with its first statement.
+
+        Raises `WrongTransaction` for a session that is not asynchronous, or is in no transaction any more.
+        """
+        from sqlalchemy import text
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        if not self.needs_loop or not self._given.in_transaction():
+            raise WrongTransaction(
+                "the SQLAlchemy session is in no transaction, or is none of the event loop",
+                "Give an AsyncSession or AsyncConnection inside of `async with session.begin():`.",
+            )
+        given = self._given
+        connection = await given.connection() if isinstance(given, AsyncSession) else given
+        await connection.execute(text("SELECT 1"))
+        return (await connection.get_raw_connection()).driver_connection
 
     async def run(self, work: Callable[[SessionJoint], Answer]) -> Answer:
         if not self.needs_loop:

@@ -11,9 +11,9 @@ from eventbus.clock import Clock
 from eventbus.logs import get_logger
 from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
+from eventbus.stores.entries import entry, rows
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.access import Access
-from eventbus.stores.sqlite.entries import entry, rows
 from eventbus.stores.sqlite.owner import Owner, machine_time
 from eventbus.stores.sqlite.statements import statements
 from eventbus.stores.sqlite.watch import Watch

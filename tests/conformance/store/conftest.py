@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from eventbus.store import Outbox, Store
+    from tests.support.postgres_server import PostgresServer
 
 
 def address_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -70,11 +71,13 @@ async def foreign(place: Place, store: Store) -> AsyncGenerator[Foreign]:
         yield foreign
 
 
-@pytest.fixture(params=["sqlite", "embedded"])
+@pytest.fixture(params=["sqlite", "embedded", "postgres"])
 def hanging_place(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[Place, Callable[[], AbstractAsyncContextManager[None]]]:
     """A place, and what makes it answer nobody for the length of a block."""
+    if request.param == "postgres":
+        return _frozen(request.getfixturevalue("postgres"))
     place = Place(request.param, address_of(request.param, request, tmp_path))
 
     @asynccontextmanager
@@ -84,3 +87,17 @@ def hanging_place(
             yield
 
     return place, hang
+
+
+def _frozen(server: PostgresServer) -> tuple[Place, Callable[[], AbstractAsyncContextManager[None]]]:
+    """The whole server: connections stay open, and nobody answers."""
+
+    @asynccontextmanager
+    async def freeze() -> AsyncGenerator[None]:
+        server.pause()
+        try:
+            yield
+        finally:
+            server.resume()
+
+    return Place("postgres", server.url), freeze

@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any, Protocol
 
+import asyncpg
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -31,11 +33,25 @@ class SqliteForeign:
         return self.connection.execute(statement).fetchall()
 
 
+class PostgresForeign:
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self.connection.fetch(statement)]
+
+
 @asynccontextmanager
 async def foreign_to(place: Place) -> AsyncGenerator[Foreign]:
     match place.kind:
         case "sqlite" | "embedded":
             with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
                 yield SqliteForeign(connection)
+        case "postgres":
+            connection = await asyncpg.connect(place.url, timeout=30)
+            try:
+                yield PostgresForeign(connection)
+            finally:
+                await connection.close(timeout=5)
         case kind:
             raise AssertionError(f"nobody but its store can open {kind}")

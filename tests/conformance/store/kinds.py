@@ -42,6 +42,7 @@ KINDS: Final = (
     Kind("memory", shared=False, sql=False),
     Kind("sqlite", shared=True, sql=True),
     Kind("sqlite-memory", shared=False, sql=True),
+    Kind("postgres", shared=True, sql=True),
     Kind("embedded", shared=True, sql=True),  # in the embedded transport's own file, written by its writer
 )
 

@@ -1,0 +1,36 @@
+"""Where a PostgreSQL store is: `postgresql://user:password@host:5432/database`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from eventbus.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    url: str
+    """Without the password and the parameters, which may hold one."""
+    dsn: str = field(repr=False)
+    """What the driver connects to."""
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Raises `ConfigurationError` for what cannot be read, without quoting it: it may hold a password."""
+        scheme, _, place = url.partition("://")
+        place = place.partition("?")[0]
+        credentials, found, rest = place.rpartition("@")
+        try:
+            parts = urlsplit(url)
+            # A driver takes what stands behind a stray / for the name of the database, or worse.
+            readable = "/" not in credentials and parts.fragment == ""
+        except ValueError:
+            readable = False
+        if not readable or any(character in url for character in "\0\r\n\t "):
+            raise ConfigurationError(
+                "the store's URL cannot be read: use postgresql://user:password@host:5432/database, with "
+                "/, ?, # and @ in the password written %2F, %3F, %23 and %40."
+            )
+        user = credentials.partition(":")[0]
+        return cls(f"{scheme}://{user}{found if user else ''}{rest}", url)

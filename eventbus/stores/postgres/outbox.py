@@ -1,0 +1,132 @@
+"""The outbox: relays share it by shards, and no key is ever with two of them.
+
+A shard is held by an advisory lock of the relay's session, so it is free the moment that its connection is
+gone. Ids are in the order of the transactions that were one after the other; nothing remembers the last id,
+so that what commits late is taken late, and not skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from eventbus.clock import Clock
+from eventbus.logs import get_logger
+from eventbus.record import microseconds
+from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
+from eventbus.stores.entries import entry
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.postgres.address import Address
+from eventbus.stores.postgres.database import Connection
+from eventbus.stores.postgres.lane import Lane
+from eventbus.stores.postgres.statements import Statements
+from eventbus.stores.postgres.watch import Watch
+from eventbus.stores.postgres.writing import Putting
+from eventbus.transport import Message
+
+_TRIMMED_AT_ONCE: Final = 1000
+
+
+class PostgresOutbox:
+    def __init__(self, address: Address, statements: Statements, options: StoreOptions, clock: Clock) -> None:
+        self._statements = statements
+        self._keep_sent = options.keep_sent
+        self._clock = clock
+        self._watch = Watch(statements)
+        self._desk = Lane(address, options.timeout)
+        """For what is put and counted."""
+        self._relay = Lane(address, options.timeout, ready=self._watch.listen, lost=self._watch.tell)
+        """Takes, and listens; its session holds the locks."""
+        self._is_taking = False
+        self._log = get_logger("eventbus.outbox").bind(store=address.url)
+
+    async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
+        if messages:
+            await self._desk.ask(Putting(self._statements, messages, keys, self._now()))
+
+    def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
+        return self._take(limit)
+
+    async def changed(self, *, within: float) -> None:
+        await self._watch.changed(within)
+
+    async def backlog(self) -> Backlog:
+        return await self._desk.ask(lambda connection: backlog(connection, self._statements, self._now()))
+
+    async def close(self) -> None:
+        self._watch.tell()
+        await self._relay.close()
+        await self._desk.close()
+
+    @asynccontextmanager
+    async def _take(self, limit: int) -> AsyncGenerator[Taken]:
+        if self._is_taking:  # a session gets a lock twice
+            yield PostgresTaken(self, [])
+            return
+        self._is_taking = True
+        try:
+            entries = await self._begin(limit)
+            try:
+                yield PostgresTaken(self, entries)
+            finally:
+                if entries:
+                    await self._end()
+        finally:
+            self._is_taking = False
+
+    async def _begin(self, limit: int) -> list[OutboxEntry]:
+        now = self._now()
+
+        async def begin(connection: Connection) -> list[tuple[int, OutboxEntry | None]]:
+            self._watch.seen()
+            found = await connection.fetch(self._statements["take"], limit)
+            read = [(row[0], entry(tuple(row), now)) for row in found]
+            damaged = [number for number, whole in read if whole is None]
+            if damaged:
+                await connection.execute(self._statements["set_aside"], damaged)
+            if len(damaged) == len(read):
+                await connection.execute(self._statements["let_go"])
+            return read
+
+        read = await self._relay.ask(begin)
+        for number in (number for number, whole in read if whole is None):
+            self._log.error("outbox.damaged", id=number)
+        return [whole for _, whole in read if whole is not None]
+
+    async def _end(self) -> None:
+        try:
+            await self._relay.ask(lambda connection: connection.execute(self._statements["let_go"]))
+        except StoreUnavailable as error:  # the locks end with the connection
+            self._log.warning("outbox.let_go_failed", error=str(error))
+
+    async def mark_sent(self, entries: Sequence[OutboxEntry]) -> None:
+        if not entries:
+            return
+        sql, ids, now = self._statements, [entry.id for entry in entries], self._clock.now()
+
+        async def mark(connection: Connection) -> None:
+            if self._keep_sent is None:
+                await connection.execute(sql["remove"], ids)
+                return
+            await connection.execute(sql["keep"], ids, microseconds(now))
+            await connection.execute(sql["trim"], microseconds(now - self._keep_sent), _TRIMMED_AT_ONCE)
+
+        await self._relay.ask(mark)
+
+    def _now(self) -> int:
+        return microseconds(self._clock.now())
+
+
+class PostgresTaken:
+    def __init__(self, outbox: PostgresOutbox, entries: Sequence[OutboxEntry]) -> None:
+        self._outbox = outbox
+        self.entries: Sequence[OutboxEntry] = entries
+
+    async def sent(self, entries: Sequence[OutboxEntry]) -> None:
+        await self._outbox.mark_sent(entries)
+
+
+async def backlog(connection: Connection, statements: Statements, now: int) -> Backlog:
+    events, size, oldest = await connection.fetchrow(statements["backlog"]) or (0, 0, None)
+    return Backlog(events, size, None if oldest is None else max(0.0, (now - oldest) / 1_000_000))

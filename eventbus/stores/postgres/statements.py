@@ -1,0 +1,54 @@
+"""The SQL of this store, out of its .sql files, for one schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+from eventbus.errors import ConfigurationError
+
+_NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+
+
+class Statements:
+    """By their names in `statements.sql`."""
+
+    def __init__(self, schema: str) -> None:
+        """Raises `ConfigurationError` for a name that would have to be quoted, or is too long."""
+        if _SCHEMA.fullmatch(schema) is None or schema.startswith("pg_"):
+            raise ConfigurationError(
+                f"schema={schema!r}: 48 lower-case letters, digits and underscores at most, not pg_…, and no "
+                "digit first."
+            )
+        self.schema = schema
+        self.quoted = f'"{schema}"'
+        self.outbox = f"{self.quoted}.outbox"
+        self.channel = f"{schema}_outbox"
+        """What NOTIFY names."""
+        parts = _NAME.split(_here("statements.sql"))
+        named = zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)
+        self._by_name: Mapping[str, str] = MappingProxyType({name: self.said(sql) for name, sql in named})
+
+    def __getitem__(self, name: str) -> str:
+        return self._by_name[name]
+
+    def said(self, sql: str) -> str:
+        """For this schema."""
+        return sql.replace("{schema}", self.quoted).replace("{channel}", self.channel)
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """Scripts, the first step first."""
+    folder = files("eventbus.stores.postgres").joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple(_here("migrations", name) for name in names)
+
+
+def _here(*path: str) -> str:
+    return files("eventbus.stores.postgres").joinpath(*path).read_text("utf-8")

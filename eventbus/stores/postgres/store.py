@@ -1,0 +1,107 @@
+"""The `Store` on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Final
+
+from eventbus.clock import Clock, SystemClock
+from eventbus.store import Joined, StoreUnavailable, Transaction
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.postgres.address import Address
+from eventbus.stores.postgres.database import Identity, prepare
+from eventbus.stores.postgres.inbox import PostgresInbox
+from eventbus.stores.postgres.joining import Place
+from eventbus.stores.postgres.lane import Lane
+from eventbus.stores.postgres.outbox import PostgresOutbox
+from eventbus.stores.postgres.owner import Owner
+from eventbus.stores.postgres.statements import Statements
+from eventbus.stores.postgres.transaction import Transactions
+
+_DEFAULTS: Final = StoreOptions()
+
+
+class _Opened:
+    """The parts of an open store."""
+
+    def __init__(
+        self,
+        address: Address,
+        statements: Statements,
+        options: StoreOptions,
+        clock: Clock,
+        identity: Identity,
+    ) -> None:
+        self.owner = Owner(address, statements, options)
+        self.lane = Lane(address, options.timeout)
+        self.inbox = PostgresInbox(self.lane, self.owner, statements, clock)
+        self.outbox = PostgresOutbox(address, statements, options, clock)
+        self.transactions = Transactions(address, options.timeout)
+        self.place = Place(address, statements, identity)
+
+    async def close(self) -> None:
+        await self.transactions.close()
+        await self.outbox.close()
+        await self.lane.close()
+
+
+class PostgresStore:
+    """Tables in the schema that the options name, `eventbus` by default, of a database of the user's."""
+
+    def __init__(self, url: str, options: StoreOptions = _DEFAULTS, clock: Clock | None = None) -> None:
+        self._address = Address.of(url)
+        self._statements = Statements(options.schema)
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._opening = asyncio.Lock()
+        self._opened: _Opened | None = None
+
+    @property
+    def url(self) -> str:
+        return self._address.url
+
+    @property
+    def inbox(self) -> PostgresInbox:
+        return self._parts.inbox
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        return self._parts.outbox
+
+    async def open(self) -> None:
+        async with self._opening:
+            if self._opened is not None:
+                return
+            identity = await prepare(self._address, self._statements, self._options.timeout)
+            opened = _Opened(self._address, self._statements, self._options, self._clock, identity)
+            try:
+                await opened.lane.ask(opened.owner.enter)
+            except BaseException:
+                await opened.close()
+                raise
+            opened.owner.start()
+            self._opened = opened
+
+    async def close(self) -> None:
+        async with self._opening:
+            if self._opened is None:
+                return
+            opened, self._opened = self._opened, None
+            await asyncio.to_thread(opened.owner.stop)
+            with suppress(StoreUnavailable):  # then others find out that this process is gone
+                await opened.lane.ask(opened.owner.leave)
+            await opened.close()
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._parts.transactions.transaction()
+
+    def join(self, transaction: object) -> Joined:
+        parts = self._parts
+        return parts.place.join(transaction, parts.owner, self._clock)
+
+    @property
+    def _parts(self) -> _Opened:
+        if self._opened is None:
+            raise StoreUnavailable(self.url, "it is not open")
+        return self._opened

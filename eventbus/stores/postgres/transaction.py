@@ -1,0 +1,167 @@
+"""Transactions that a handler's own statements are part of; several at once, out of a pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
+
+from eventbus.store import StoreUnavailable, WrongTransaction
+from eventbus.stores.postgres.address import Address
+from eventbus.stores.postgres.database import PASSING, QUIET_PEERS, Connection, explained
+from eventbus.stores.postgres.inbox import changed_rows
+
+Answer = TypeVar("Answer")
+
+_AT_ONCE: Final = 10
+"""Transactions; more of them wait for their turn."""
+
+
+class PostgresTransaction:
+    def __init__(self, connection: PoolConnectionProxy[asyncpg.Record], address: Address) -> None:
+        self._connection = connection
+        self._address = address
+        self.has_ended = False
+
+    @property
+    def connection(self) -> PoolConnectionProxy[asyncpg.Record]:
+        if self.has_ended:
+            raise WrongTransaction("it has ended", "Use it inside of the handler only.")
+        return self._connection
+
+    async def execute(self, statement: str, *parameters: object) -> int:
+        return changed_rows(await self._said(self.connection.execute(statement, *parameters)))
+
+    async def fetch(self, statement: str, *parameters: object) -> Sequence[Mapping[str, Any]]:
+        rows = await self._said(self.connection.fetch(statement, *parameters))
+        return [dict(row.items()) for row in rows]
+
+    async def _said(self, answer: Awaitable[Answer]) -> Answer:
+        """Raises the driver's own errors, but `StoreUnavailable` for those that pass."""
+        try:
+            return await answer
+        except PASSING as error:
+            raise explained(error, self._address) from error
+
+
+class Transactions:
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._opening = asyncio.Lock()
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
+        pool = await self._opened()
+        connection = await self._bounded(pool.acquire(timeout=self._timeout))
+        try:
+            begun = connection.transaction()
+            await self._bounded(begun.start())
+            async with self._within(connection, begun) as transaction:
+                yield transaction
+        finally:
+            await self._give_back(pool, connection)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            try:
+                async with asyncio.timeout(1.0):
+                    await pool.close()
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001  it is closed either way
+                pool.terminate()
+
+    @asynccontextmanager
+    async def _within(
+        self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction
+    ) -> AsyncGenerator[PostgresTransaction]:
+        transaction = PostgresTransaction(connection, self._address)
+        try:
+            yield transaction
+            transaction.has_ended = True
+            await self._finish(self._commit(connection, begun))
+        except BaseException as error:
+            transaction.has_ended = True
+            if connection.is_closed():  # the server went away; also where the handler was told so first
+                if isinstance(error, PASSING):
+                    raise explained(error, self._address) from error
+            elif connection.is_in_transaction():
+                await self._finish(self._roll_back(connection, begun))
+            raise
+
+    async def _commit(self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction) -> None:
+        if not connection.is_in_transaction():
+            raise WrongTransaction(
+                "the handler has committed it, or rolled it back",
+                "Leave that to the bus: return to commit, raise to roll back.",
+            )
+        try:
+            # COMMIT would roll a failed one back, and say nothing.
+            await connection.execute("SELECT")
+            await begun.commit()
+        except PASSING as error:
+            connection.terminate()
+            raise explained(error, self._address) from error
+
+    async def _roll_back(self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction) -> None:
+        try:
+            await begun.rollback()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()  # and the server rolls it back
+
+    async def _finish(self, step: Awaitable[None]) -> None:
+        """To its end, also when it is cancelled meanwhile: nobody should have to guess what became of it."""
+        ending = asyncio.ensure_future(step)
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.wait({ending})
+            raise
+
+    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._opening:
+            if self._is_closed:
+                raise StoreUnavailable(self._address.url, "it is not open")
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._address.dsn,
+                    min_size=0,
+                    max_size=_AT_ONCE,
+                    timeout=self._timeout,
+                    command_timeout=self._timeout,
+                    init=_make_ready,
+                    reset=_reset,
+                )
+            return self._pool
+
+    async def _bounded(self, answer: Awaitable[Answer]) -> Answer:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await answer
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise explained(error, self._address) from error
+
+    async def _give_back(
+        self, pool: asyncpg.Pool[asyncpg.Record], connection: PoolConnectionProxy[asyncpg.Record]
+    ) -> None:
+        """What cannot be reset at once is closed by the pool."""
+        try:
+            await pool.release(connection, timeout=1.0)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return
+
+
+async def _make_ready(connection: Connection) -> None:
+    await connection.execute(QUIET_PEERS)
+
+
+async def _reset(connection: Connection) -> None:
+    await connection.execute(f"{connection.get_reset_query()};{QUIET_PEERS}")
