@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ class Process:
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", module, *arguments),
-                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},  # it works in the directory of the test
                 stdin=asyncio.subprocess.PIPE,  # it ends when this does, so it does not outlive the tests
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
@@ -51,6 +52,10 @@ class Process:
     async def says_lines(self, count: int, *, within: float) -> None:
         """Returns when it has said so many lines."""
         await self._until(lambda: len(self.said) >= count, f"{count} lines", within)
+
+    async def ends(self, *, within: float) -> None:
+        """Returns when it has ended by itself."""
+        await eventually(lambda: self._process.returncode is not None, within=within)
 
     def freeze(self) -> None:
         """It lives, and does nothing."""

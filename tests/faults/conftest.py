@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
+from eventbus.once import Settled
+from eventbus.pipeline import Pipeline
+from eventbus.transport import Delivery
 from tests.conftest import RUN_DIRECTORY
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ledger import Ledger
@@ -45,6 +49,21 @@ async def proxied(amqp_url: str) -> AsyncIterator[tuple[FaultProxy, str]]:
     """A proxy before the shared broker, and the URL of an empty virtual host through it."""
     async with FaultProxy.between(amqp_url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def deliveries(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each event came to a subscription of this process and left its pipeline, by id."""
+    came: Counter[str] = Counter()
+    process = Pipeline.process
+
+    async def counting(self: Pipeline, deliveries: Sequence[Delivery]) -> list[Settled]:
+        ended = await process(self, deliveries)
+        came.update(delivery.message.event_id or "" for delivery, _ in ended)
+        return ended
+
+    monkeypatch.setattr(Pipeline, "process", counting)
+    return came
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
 import pytest
 
@@ -16,6 +17,9 @@ from tests.support.ledger import Ledger
 from tests.support.load import SEEN, SLACK, TYPE, Publishing, all_handled, auditing, bus_to
 
 Proxied = tuple[FaultProxy, str]
+
+ONCE_OR_TWICE = pytest.mark.parametrize(("deduplicate", "effects"), [(True, 1), (False, 2)])
+"""With the inbox a copy has no effect."""
 
 
 async def test_publishes_cut_off_by_a_reset_have_an_unknown_outcome_and_may_be_repeated(
@@ -37,11 +41,18 @@ async def test_publishes_cut_off_by_a_reset_have_an_unknown_outcome_and_may_be_r
     assert all(seen <= ledger.published[event_id] for event_id, seen in ledger.handled[SEEN].items())
 
 
+@ONCE_OR_TWICE
 async def test_an_event_whose_confirm_was_lost_is_there_and_its_repetition_has_the_same_id(
-    proxied: Proxied, amqp_url: str, ledger: Ledger
+    proxied: Proxied,
+    amqp_url: str,
+    ledger: Ledger,
+    deliveries: Counter[str],
+    deduplicate: bool,
+    effects: int,
 ):
     proxy, url = proxied
-    async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
+    service = auditing(ledger, deduplicate=deduplicate)
+    async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(service):
         event_id = new_event_id()
         lost = proxy.lose_next(Way.DOWN, Method.ACK)
         with pytest.raises(PublishTimeout) as failed:
@@ -52,14 +63,23 @@ async def test_an_event_whose_confirm_was_lost_is_there_and_its_repetition_has_t
 
         again = Publishing(bus, ledger)
         assert await again.publish(event_id)
-        await eventually(lambda: ledger.handled[SEEN][event_id] == 2)
+        await eventually(lambda: deliveries[event_id] == 2)
 
-    assert list(ledger.handled[SEEN]) == [event_id]
+    assert ledger.handled[SEEN] == {event_id: effects}
 
 
-async def test_a_delivery_whose_ack_was_lost_comes_again(proxied: Proxied, amqp_url: str, ledger: Ledger):
+@ONCE_OR_TWICE
+async def test_a_delivery_whose_ack_was_lost_comes_again(
+    proxied: Proxied,
+    amqp_url: str,
+    ledger: Ledger,
+    deliveries: Counter[str],
+    deduplicate: bool,
+    effects: int,
+):
     proxy, url = proxied
-    async with bus_to(amqp_url) as direct, bus_to(url) as bus, bus.running(auditing(ledger)):
+    service = auditing(ledger, deduplicate=deduplicate)
+    async with bus_to(amqp_url) as direct, bus_to(url) as bus, bus.running(service):
         publishing = Publishing(direct, ledger)
         lost = proxy.lose_next(Way.UP, Method.ACK)
         event_id = new_event_id()
@@ -68,12 +88,12 @@ async def test_a_delivery_whose_ack_was_lost_comes_again(proxied: Proxied, amqp_
             await lost
         assert ledger.handled[SEEN][event_id] == 1
         proxy.cut()
-        await eventually(lambda: ledger.handled[SEEN][event_id] == 2)
+        await eventually(lambda: deliveries[event_id] == 2)
         other = new_event_id()
         assert await publishing.publish(other)
         await eventually(lambda: ledger.handled[SEEN][other] == 1)
 
-    assert ledger.handled[SEEN] == {event_id: 2, other: 1}
+    assert ledger.handled[SEEN] == {event_id: effects, other: 1}
 
 
 @pytest.mark.parametrize(("way", "method"), [(Way.DOWN, Method.DELIVER), (Way.UP, Method.PUBLISH)])
@@ -127,25 +147,32 @@ async def test_a_slow_network_loses_nothing(proxied: Proxied, ledger: Ledger):
     assert ledger.duplicates(SEEN) == 0
 
 
+@ONCE_OR_TWICE
 async def test_a_retry_whose_ack_was_lost_leaves_two_copies_of_one_event(
-    proxied: Proxied, amqp_url: str, ledger: Ledger
+    proxied: Proxied,
+    amqp_url: str,
+    ledger: Ledger,
+    deliveries: Counter[str],
+    deduplicate: bool,
+    effects: int,
 ):
     async def fail_at_first(context: Context) -> None:
         if context.attempt == 1:
             raise ConnectionError("the gateway is away")
 
     proxy, url = proxied
-    async with bus_to(amqp_url) as direct, bus_to(url) as bus, bus.running(auditing(ledger, fail_at_first)):
+    service = auditing(ledger, fail_at_first, deduplicate=deduplicate)
+    async with bus_to(amqp_url) as direct, bus_to(url) as bus, bus.running(service):
         lost = proxy.lose_next(Way.UP, Method.ACK)
         event_id = new_event_id()
         assert await Publishing(direct, ledger).publish(event_id)
         async with asyncio.timeout(5):
             await lost  # the copy is confirmed, and the original not acked
         proxy.cut()
-        # Both are handled: the copy, and the copy of the original that came again.
-        await eventually(lambda: ledger.handled[SEEN][event_id] == 2, within=15)
+        # Both come: the copy, and the copy of the original that came again.
+        await eventually(lambda: deliveries[event_id] == 4, within=15)
 
-    assert list(ledger.handled[SEEN]) == [event_id]
+    assert ledger.handled[SEEN] == {event_id: effects}
 
 
 async def test_a_silent_network_is_noticed_by_the_heartbeat_and_never_looks_like_a_cancellation(

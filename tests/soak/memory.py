@@ -11,7 +11,7 @@ from typing import Final
 
 PARTS: Final = (0.1, 0.5, 1.0)
 """Of the run. After a tenth of it, everything has been loaded, and every fault has happened or may have."""
-GROWTH: Final = 10.0
+GROWTH: Final = 6.0
 """Megabytes from the first look to the last that still count as flat: allocators do not give all back."""
 
 _MEGABYTE: Final = 1024 * 1024
