@@ -23,6 +23,8 @@ from tests.support.postgres_server import create_database, drop_database
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from tests.support.postgres_server import PostgresServer
+
 KEY = InboxKey("payment.charge", "evt_1")
 
 
@@ -229,3 +231,28 @@ async def test_a_relay_that_holds_a_key_leaves_others_to_the_next(
     assert held
     assert free
     assert not held & free
+
+
+async def test_a_server_that_crashes_and_returns_is_used_again_and_remembers(
+    postgres: PostgresServer,
+) -> None:
+    store = PostgresStore(postgres.url)
+    await store.open()
+    await store.inbox.exchange(claim=[KEY])
+    await store.inbox.exchange(complete=[KEY])
+    assert await waiting(store) == []
+    listening = asyncio.create_task(store.outbox.changed(within=30))
+
+    await asyncio.to_thread(postgres.kill)
+    await asyncio.wait_for(listening, 10)  # a relay looks for itself
+    with pytest.raises(StoreUnavailable):
+        await store.inbox.exchange(claim=[KEY])
+    with pytest.raises(StoreUnavailable):
+        async with store.transaction():
+            pass
+    await asyncio.to_thread(postgres.start)
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+    async with store.transaction() as transaction:
+        assert await transaction.fetch("SELECT 1 AS one") == [{"one": 1}]
+    await store.close()
