@@ -12,11 +12,11 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from bench import embedded, memory, rabbitmq, startup
+from bench import embedded, inbox, memory, rabbitmq, startup
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory")
+CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox")
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     cases = arguments.cases or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    with broker(arguments.url, needed=bool({"rabbitmq", "memory"} & set(cases))) as url:
+    with broker(arguments.url, needed=bool({"rabbitmq", "memory", "inbox"} & set(cases))) as url:
         asyncio.run(_run(cases, arguments.rounds, url))
 
 
@@ -63,6 +63,8 @@ async def _run(cases: list[str], rounds: int, url: str | None) -> None:
         await rabbitmq.run(url, rounds, console)
     if "memory" in cases:
         await memory.run(url, console)
+    if "inbox" in cases and url is not None:
+        await inbox.run(url, rounds, console)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,13 @@ class Counter:
                 await self._enough.wait()
 
 
-def counting_service(counter: Counter, *, prefetch: int = 200) -> Service:
+def counting_service(counter: Counter, *, prefetch: int = 200, deduplicate: bool = False) -> Service:
+    """Without the inbox unless a case is about it: what it is compared with has none."""
+
     async def count(_event: OrderPlaced) -> None:
         counter.count()
 
-    counting: Subscription[..., object] = subscribe(OrderPlaced, prefetch=prefetch, concurrency=100)(count)
+    counting: Subscription[..., object] = subscribe(
+        OrderPlaced, prefetch=prefetch, concurrency=100, deduplicate=deduplicate
+    )(count)
     return Service("bench", [counting])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from eventbus import Bus, Envelope, Event, RetryPolicy, Service, Transaction, subscribe
-from eventbus.errors import ConfigurationError, InvalidSubscription
+from eventbus import Bus, Envelope, Event, RetryPolicy, Service, subscribe
+from eventbus.errors import ConfigurationError
 from eventbus.settings import Settings
 from eventbus.testing import TestBus
 from tests.support.eventually import eventually
@@ -222,106 +222,3 @@ async def test_while_the_store_is_locked_nothing_is_handled_and_afterwards_every
         await eventually(lambda: len(handled) == 5, within=20)
 
     assert sorted(handled) == list(range(5))
-
-
-# --- transactional handlers
-
-
-class Books:
-    """A payment service with a table of its own, in the file that is the bus's store."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place / "events.db"
-        self.fails = False
-        with sqlite3.connect(self.place) as database:
-            database.execute("CREATE TABLE charge (order_id INTEGER)")
-
-    def service(self) -> Service:
-        @subscribe(OrderCreated, retry=RetryPolicy(first=0.01, jitter=False, max_attempts=3))
-        async def charge(event: OrderCreated, transaction: Transaction) -> OrderPaid:
-            await transaction.execute("INSERT INTO charge VALUES (?)", event.order_id)
-            if self.fails:
-                raise RuntimeError("after the insert")
-            return OrderPaid(order_id=event.order_id)
-
-        return Service("payment", [charge])
-
-    def rows(self) -> list[int]:
-        with sqlite3.connect(self.place) as database:
-            return [number for (number,) in database.execute("SELECT order_id FROM charge ORDER BY 1")]
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    return Books(tmp_path)
-
-
-async def paid(bus: Bus) -> list[int]:
-    history = await bus.transport.history(0)  # type: ignore[attr-defined]
-    return sorted(
-        int(entry.message.body.partition(b'"order_id":')[2].split(b"}")[0])
-        for entry in history
-        if entry.message.routing_key == "order.paid"
-    )
-
-
-async def test_a_handler_its_mark_and_its_events_become_true_together(tmp_path: Path, books: Books):
-    async with Bus(source="test", settings=settings(tmp_path)) as bus, bus.running(books.service()):
-        orders = [order(number) for number in range(10)]
-        await bus.publish_many([each for each in orders for _ in range(3)])
-
-        await eventually(partial(is_done, bus), within=20)
-
-        async def are_paid() -> bool:
-            return await paid(bus) == list(range(10))
-
-        await eventually(are_paid, within=10)
-
-    assert books.rows() == list(range(10))
-
-
-async def test_of_a_handler_that_fails_nothing_stays(tmp_path: Path, books: Books):
-    books.fails = True
-    async with Bus(source="test", settings=settings(tmp_path)) as bus, bus.running(books.service()):
-        same = order()
-        await bus.publish(same)
-
-        async def has_died() -> bool:
-            return len(await bus.transport.dead_letters("payment.charge", limit=9)) == 1
-
-        await eventually(has_died, within=10)
-        assert books.rows() == []
-        assert await paid(bus) == []
-
-        books.fails = False
-        await bus.publish(same)
-        await eventually(lambda: books.rows() == [1], within=10)
-
-
-async def test_the_test_bus_sees_what_a_transaction_has_published():
-    @subscribe(OrderCreated)
-    async def charge(event: OrderCreated, transaction: Transaction) -> OrderPaid:
-        await transaction.execute("CREATE TABLE IF NOT EXISTS charge (order_id INTEGER)")
-        await transaction.execute("INSERT INTO charge VALUES (?)", event.order_id)
-        rows = await transaction.fetch("SELECT count(*) AS charges FROM charge")
-        return OrderPaid(order_id=rows[0]["charges"])
-
-    seen: list[int] = []
-
-    @subscribe(OrderPaid)
-    async def see(event: OrderPaid) -> None:
-        seen.append(event.order_id)
-
-    async with TestBus(Service("payment", [charge]), Service("email", [see])) as bus:
-        await bus.publish(OrderCreated(order_id=1))
-        assert seen == [1]
-        await bus.publish(OrderCreated(order_id=2))
-        assert seen == [1, 2]
-        assert [event.order_id for event in bus.published(OrderPaid)] == [1, 2]
-
-
-async def test_a_store_without_transactions_is_told_before_anything_is_handled(tmp_path: Path):
-    books = Books(tmp_path)
-    async with Bus(source="test", settings=settings(tmp_path, store="memory://")) as bus:
-        with pytest.raises(InvalidSubscription, match=r"payment.charge.*transaction.*memory://"):
-            await bus.start(books.service())
