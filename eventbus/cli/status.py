@@ -21,6 +21,7 @@ from eventbus.cli.output import UNKNOWN, console, note, print_json, print_line, 
 from eventbus.cli.targets import load_services, use_working_directory
 from eventbus.cli.waiting_view import Waiting, backlog_json, look_at_waiting, told_age, waiting_lines
 from eventbus.errors import BrokerUnreachable, TopologyError
+from eventbus.settings import Settings
 from eventbus.transport import QueueStats
 
 if TYPE_CHECKING:
@@ -54,17 +55,29 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     """
     use_working_directory()
     queues = [member.queue for service in load_services(targets) for member in service]
-    bus = command_bus(settings_for(common), declare=False)
+    settings = settings_for(common)
+    place = Place(command_bus(settings, declare=False), settings)
     look = _watch if watch else _look_once
-    return asyncio.run(look(bus, queues, common.output))
+    return asyncio.run(look(place, queues, common.output))
 
 
-async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is looked at: a broker, by a bus that opens no store, and the store as it lies."""
+
+    bus: Bus
+    settings: Settings
+
+    async def waiting(self) -> Waiting:
+        return await look_at_waiting(self.settings, self.bus.clock)
+
+
+async def _look_once(place: Place, queues: Sequence[str], output: Format) -> ExitCode:
     try:
-        async with bus:
-            look = await _look(bus, queues)
+        async with place.bus:
+            look = await _look(place, queues)
     except BrokerUnreachable:  # then what waits for it is of interest more than ever
-        for line in waiting_lines(await look_at_waiting(bus.settings, bus.clock)):
+        for line in waiting_lines(await place.waiting()):
             note(line)
         raise
     for trouble in look.troubles:
@@ -74,19 +87,19 @@ async def _look_once(bus: Bus, queues: Sequence[str], output: Format) -> ExitCod
     if output == "json":
         print_json(as_json(look))
     else:
-        _show(look, at=bus.transport.url)
+        _show(look, at=place.bus.transport.url)
     if not look.troubles:
         return ExitCode.DONE
     return ExitCode.PARTLY if look.stats else ExitCode.FAILED
 
 
-async def _watch(bus: Bus, queues: Sequence[str], output: Format) -> NoReturn:
+async def _watch(place: Place, queues: Sequence[str], output: Format) -> NoReturn:
     """What goes wrong meanwhile is told when it begins; a broker that goes away is waited for."""
     told_before: tuple[str, ...] = ()
-    async with bus, _presenting(output) as present:
+    async with place.bus, _presenting(output) as present:
         while True:
             try:
-                look = await _look(bus, queues)
+                look = await _look(place, queues)
             except BrokerUnreachable as error:
                 look = Look((), (told(error),))
             else:
@@ -113,9 +126,9 @@ class Look:
         return () if self.report is None else tuple(troubles(self.report))
 
 
-async def _look(bus: Bus, queues: Sequence[str]) -> Look:
+async def _look(place: Place, queues: Sequence[str]) -> Look:
     look, report, waiting = await asyncio.gather(
-        _look_at_queues(bus, queues), bus.transport.inspect(), look_at_waiting(bus.settings, bus.clock)
+        _look_at_queues(place.bus, queues), place.bus.transport.inspect(), place.waiting()
     )
     return replace(look, report=report, waiting=waiting)
 

@@ -142,3 +142,16 @@ def test_status_tells_what_waits_and_looking_changes_nothing(cli: Cli):
     assert (told["spool"]["events"], told["spool"]["oldest_age"] < 60) == (1, True)
     assert (away.code, away.out) == (4, "")
     assert "spool: 1 event waits" in away.err
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_status_tells_what_waits_in_the_store_that_is_named(
+    cli: Cli, kind: str, request: pytest.FixtureRequest
+):
+    store = outbox_in(cli.directory) if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    put(store, order(1), order(2))
+
+    done = cli("status", "--store", store, "--output", "json")
+
+    assert done.code == 0, done
+    assert json.loads(done.out)["outbox"]["events"] == 2
