@@ -8,7 +8,7 @@ The way of an event, and the file of each stop:
 4. exchange — the broker has it, confirmed: `Transport.send` in `rabbitmq/` or `embedded/`
 5. queue — one durable queue for each subscription: `subscription.py`, `service.py`
 6. delivery — one hand-over of one message: `Transport.consume`, `subscriber.py`
-7. pipeline — decode, upcast, middleware, handler, outcome: `pipeline.py`, `retry.py`
+7. pipeline — decode, upcast, once, middleware, handler, outcome: `pipeline.py`, `once.py`, `retry.py`
 8. settled — ack, or a confirmed copy to delay or dead letters: `Consumption.settle`
 """
 
