@@ -17,6 +17,7 @@ from bench.work import Counter, counting_service, orders
 from eventbus import Bus
 from tests.support.lifeline import Lifeline
 from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer
 
 EVENTS = 5_000
 WITHOUT = "no inbox"
@@ -25,12 +26,12 @@ WITHOUT = "no inbox"
 async def run(url: str, rounds: int, console: Console) -> None:
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        postgres = stack.enter_context(_postgres())
         stores = {
             WITHOUT: "memory://",
             "memory": "memory://",
             "SQLite": f"sqlite:///{Path(directory) / 'inbox.db'}",
-            "PostgreSQL": postgres,
+            "Redis": stack.enter_context(_redis()),
+            "PostgreSQL": stack.enter_context(_postgres()),
         }
         sides: dict[str, Side] = {}
         for name, store in stores.items():
@@ -67,6 +68,18 @@ def _postgres() -> Iterator[str]:
     lifeline = Lifeline()
     try:
         server = PostgresServer(lifeline.directory, fsync=True)
+        server.start()
+        yield server.url
+    finally:
+        lifeline.cut()
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """A private server that keeps what it has answered for."""
+    lifeline = Lifeline()
+    try:
+        server = RedisServer(lifeline.directory, appendonly=True)
         server.start()
         yield server.url
     finally:

@@ -42,8 +42,9 @@ class Settings(BaseModel):
     """Of the embedded transport: `full` survives a power cut, `normal` the death of the process only."""
     store: str | None = None
     """Remembers what was handled, and keeps what is published in a transaction: `sqlite:///file.db`,
-    `postgresql://user:password@host/database`, or `memory://`. None: services remember in the embedded
-    transport's file, else in `eventbus.db` in the working directory, and `publish` takes no transaction."""
+    `postgresql://user:password@host/database`; only the first, `redis://host/0` or `memory://`. None:
+    services remember in the embedded transport's file, else in `eventbus.db` in the working directory, and
+    `publish` takes no transaction."""
     relay: Literal["on", "off"] = "on"
     """Whether a bus sends on what is in its outbox itself; off where `eventbus relay` does that."""
     outbox_keep_days: float = Field(default=0.0, ge=0, le=36_500)

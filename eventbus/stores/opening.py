@@ -36,10 +36,16 @@ def store_for(
             from eventbus.stores.postgres.store import PostgresStore
 
             return PostgresStore(url, options, clock)
+        case "redis" | "rediss":
+            _needs("redis", "redis")
+            from eventbus.stores.redis.store import RedisStore
+
+            return RedisStore(url, options, clock)
         case scheme:
             raise ConfigurationError(
                 f"{scheme or 'nothing'}:// is no store of this version: use sqlite:///eventbus.db, "
-                "postgresql://user@host/database, or memory:// (inbox only, of this process)."
+                "postgresql://user@host/database, redis://host (inbox only), or memory:// (the same, of this "
+                "process)."
             )
 
 

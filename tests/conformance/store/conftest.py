@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from eventbus.store import Outbox, Store
     from tests.support.postgres_server import PostgresServer
+    from tests.support.redis_server import RedisServer
 
 
 def address_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -71,13 +72,13 @@ async def foreign(place: Place, store: Store) -> AsyncGenerator[Foreign]:
         yield foreign
 
 
-@pytest.fixture(params=["sqlite", "embedded", "postgres"])
+@pytest.fixture(params=["sqlite", "embedded", "postgres", "redis"])
 def hanging_place(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[Place, Callable[[], AbstractAsyncContextManager[None]]]:
     """A place, and what makes it answer nobody for the length of a block."""
-    if request.param == "postgres":
-        return _frozen(request.getfixturevalue("postgres"))
+    if request.param in ("postgres", "redis"):
+        return _frozen(request.param, request.getfixturevalue(request.param))
     place = Place(request.param, address_of(request.param, request, tmp_path))
 
     @asynccontextmanager
@@ -89,7 +90,9 @@ def hanging_place(
     return place, hang
 
 
-def _frozen(server: PostgresServer) -> tuple[Place, Callable[[], AbstractAsyncContextManager[None]]]:
+def _frozen(
+    kind: str, server: PostgresServer | RedisServer
+) -> tuple[Place, Callable[[], AbstractAsyncContextManager[None]]]:
     """The whole server: connections stay open, and nobody answers."""
 
     @asynccontextmanager
@@ -100,4 +103,4 @@ def _frozen(server: PostgresServer) -> tuple[Place, Callable[[], AbstractAsyncCo
         finally:
             server.resume()
 
-    return Place("postgres", server.url), freeze
+    return Place(kind, server.url), freeze

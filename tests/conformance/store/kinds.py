@@ -43,6 +43,7 @@ KINDS: Final = (
     Kind("sqlite", shared=True, sql=True),
     Kind("sqlite-memory", shared=False, sql=True),
     Kind("postgres", shared=True, sql=True),
+    Kind("redis", shared=True, sql=False),
     Kind("embedded", shared=True, sql=True),  # in the embedded transport's own file, written by its writer
 )
 

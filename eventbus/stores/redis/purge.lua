@@ -1,0 +1,7 @@
+-- KEYS as in inbox.lua. ARGV: claimed before this, at most so many. Answers how many are forgotten.
+local aged = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, member in ipairs(aged) do
+    redis.call('ZREM', KEYS[1], member)
+    redis.call('HDEL', KEYS[2], member)
+end
+return #aged

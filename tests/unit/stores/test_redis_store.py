@@ -1,0 +1,150 @@
+"""What only the store on Redis has."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from eventbus import Event, Service, Transaction, subscribe
+from eventbus.errors import ConfigurationError, InvalidSubscription
+from eventbus.settings import Settings
+from eventbus.store import Claim, InboxKey, StoreUnavailable
+from eventbus.stores.opening import store_for
+from eventbus.stores.options import StoreOptions
+from eventbus.testing import TestBus
+from tests.support.eventually import eventually
+from tests.support.handling import wrapped
+from tests.support.redis_server import RedisServer
+
+KEY = InboxKey("payment.charge", "evt_1")
+QUICK = StoreOptions(timeout=1.0, lease=30.0)
+
+
+class Asked(Event, type="asked.once"):
+    number: int
+
+
+async def test_a_server_that_is_killed_and_started_again_has_what_it_answered_for(redis: RedisServer):
+    store = store_for(redis.url, QUICK)
+    await store.open()
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
+    await store.inbox.exchange(complete=[KEY])
+
+    redis.kill()
+    with pytest.raises(StoreUnavailable):
+        await store.inbox.exchange(claim=[KEY])
+    redis.start()
+
+    async def is_back() -> bool:
+        try:
+            return (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+        except StoreUnavailable:
+            return False
+
+    await eventually(is_back, within=15)
+    await store.close()
+
+
+async def test_a_wrong_password_is_told_without_the_password(redis_url: str):
+    wrong = "redis://:hush@" + redis_url.partition("@")[2]
+
+    with pytest.raises(ConfigurationError, match="user and the password") as failed:
+        await store_for(wrong, QUICK).open()
+
+    assert "hush" not in str(failed.value)
+
+
+@pytest.mark.parametrize("url", ["redis://", "redis://host/zero", "redis://host:port/0", "redis://h/0#hush"])
+def test_what_names_no_redis_is_refused_without_quoting_it(url: str):
+    with pytest.raises(ConfigurationError) as failed:
+        store_for(url)
+
+    assert "hush" not in str(failed.value)
+
+
+async def test_a_server_that_is_away_is_unavailable():
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1"):
+        await store_for("redis://127.0.0.1:1/0", QUICK).open()
+
+
+async def test_two_stores_that_claim_a_thousand_keys_at_once_share_them(redis_url: str):
+    keys = [InboxKey("payment.charge", f"evt_{number}") for number in range(1000)]
+    stores = [store_for(redis_url, QUICK) for _ in range(2)]
+    for store in stores:
+        await store.open()
+
+    answers = await asyncio.gather(
+        *(store.inbox.exchange(claim=keys[part::10]) for part in range(10) for store in stores)
+    )
+
+    claims = [claim for answer in answers for claim in answer.claims]
+    assert sorted(claim.name for claim in claims) == ["HELD"] * 1000 + ["OURS"] * 1000
+    for store in stores:
+        await store.close()
+
+
+async def test_what_was_handled_is_forgotten_by_age(redis_url: str):
+    store = store_for(redis_url, QUICK)
+    await store.open()
+    await store.inbox.exchange(complete=[KEY])
+
+    assert await store.inbox.purge(older=timedelta(days=1), limit=10) == 0
+    assert await store.inbox.purge(older=timedelta(seconds=-1), limit=10) == 1
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
+    await store.close()
+
+
+async def test_a_server_that_may_forget_is_told(redis: RedisServer):
+    store = store_for(redis.url, QUICK)
+    from redis import Redis
+
+    with Redis.from_url(redis.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with structlog.testing.capture_logs() as logs:
+        await store.open()
+    await store.close()
+
+    assert [line["policy"] for line in logs if line["event"] == "store.evicts"] == ["allkeys-lru"]
+
+
+async def test_a_full_server_is_unavailable_and_not_wrong(redis: RedisServer):
+    from redis import Redis
+
+    store = store_for(redis.url, QUICK)
+    await store.open()
+    with Redis.from_url(redis.url) as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            await store.inbox.exchange(claim=[KEY])
+        client.config_set("maxmemory", "0")
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
+    await store.close()
+
+
+async def test_a_bus_handles_an_event_once_with_it(redis_url: str, tmp_path: Path):
+    handled: list[int] = []
+
+    @subscribe(Asked)
+    async def answer(event: Asked) -> None:
+        handled.append(event.number)
+
+    async with TestBus(Service("shop", [answer]), settings=Settings(store=redis_url)) as bus:
+        same = wrapped(Asked(number=1))
+        for _ in range(3):
+            await bus.publish(same)
+
+    assert handled == [1]
+
+
+async def test_a_handler_that_asks_for_a_transaction_is_refused(redis_url: str):
+    @subscribe(Asked)
+    async def answer(_event: Asked, transaction: Transaction) -> None: ...
+
+    with pytest.raises(InvalidSubscription, match="transaction"):
+        async with TestBus(Service("shop", [answer]), settings=Settings(store=redis_url)):
+            pass
