@@ -3,7 +3,8 @@
 URL leased|transactional POINT    `never` for a worker that lives
 
 Its effects are rows of a table without a constraint, in the store's own file; of each it tells the world by
-an event. The points are methods of eventbus, before or after which it ends.
+an event. It handles one at a time, so that nothing else is in the middle of its work then. The points are
+methods of eventbus, before or after which it ends.
 """
 
 from __future__ import annotations
@@ -96,13 +97,13 @@ def end_at(point: str) -> None:
 def subscription(how: str) -> Subscription[Any, Any]:
     policy = RetryPolicy(first=0.1, jitter=False)
 
-    @subscribe(Asked, name="work", retry=policy, concurrency=2)
+    @subscribe(Asked, name="work", retry=policy, concurrency=1)
     async def leased(event: Asked, _: Context) -> Done:
         with closing(sqlite3.connect(STORE, isolation_level=None, timeout=10)) as database:
             database.execute(ADD, (event.number,))
         return Done(number=event.number)
 
-    @subscribe(Asked, name="work", retry=policy, concurrency=2)
+    @subscribe(Asked, name="work", retry=policy, concurrency=1)
     async def transactional(event: Asked, transaction: Transaction) -> Done:
         await transaction.execute(ADD, event.number)
         return Done(number=event.number)
