@@ -6,8 +6,9 @@ The handler only counts; each round has events of its own, so every claim is a n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -30,8 +31,8 @@ async def run(url: str, rounds: int, console: Console) -> None:
             WITHOUT: "memory://",
             "memory": "memory://",
             "SQLite": f"sqlite:///{Path(directory) / 'inbox.db'}",
-            "Redis": stack.enter_context(_redis()),
-            "PostgreSQL": stack.enter_context(_postgres()),
+            "Redis": stack.enter_context(_served(partial(RedisServer, appendonly=True))),
+            "PostgreSQL": stack.enter_context(_served(partial(PostgresServer, fsync=True))),
         }
         sides: dict[str, Side] = {}
         for name, store in stores.items():
@@ -63,23 +64,11 @@ async def _worker(bus: Bus, *, deduplicate: bool) -> AsyncGenerator[Counter]:
 
 
 @contextmanager
-def _postgres() -> Iterator[str]:
-    """A private server as it is installed, with fsync."""
+def _served(make: Callable[[Path], PostgresServer | RedisServer]) -> Iterator[str]:
+    """The URL of a private server, which keeps on its disk what it has answered for."""
     lifeline = Lifeline()
     try:
-        server = PostgresServer(lifeline.directory, fsync=True)
-        server.start()
-        yield server.url
-    finally:
-        lifeline.cut()
-
-
-@contextmanager
-def _redis() -> Iterator[str]:
-    """A private server that keeps what it has answered for."""
-    lifeline = Lifeline()
-    try:
-        server = RedisServer(lifeline.directory, appendonly=True)
+        server = make(lifeline.directory)
         server.start()
         yield server.url
     finally:

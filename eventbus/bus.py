@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
@@ -26,6 +26,7 @@ from eventbus.sending import OnUnavailable
 from eventbus.service import Service
 from eventbus.settings import Settings
 from eventbus.stopping import done_before, on_signals
+from eventbus.store import StoreUnavailable
 from eventbus.transport import Topology, Transport
 from eventbus.worker import Worker
 
@@ -104,19 +105,21 @@ class Bus:
     async def opening(self, *services: Service) -> AsyncGenerator[Opening]:
         """Instead of `async with bus`, for a program that has other work while the broker is away.
 
-        Entered at once. Beside the block the broker is tried until it is there; then the services run, which
-        the end of the block drains. Until all that is done, `publish` raises `BrokerUnreachable` at once. Any
-        other error cancels the block and is raised from it.
+        Entered at once. Beside the block broker and store are tried until they are there; then the services
+        run, which the end of the block drains. Until all that is done, `publish` raises `BrokerUnreachable`
+        or `StoreUnavailable` at once. Any other error cancels the block and is raised from it.
         """
         self._collect_schemas()
         opening = self._opening = Opening(self.transport.url)
         async with AsyncExitStack() as running:
             running.push_async_callback(self._close)
-            await self.kept.open()
+            with suppress(StoreUnavailable):  # then it is tried again beside the block
+                await self.kept.open()
             await running.enter_async_context(beside(self._open_up(opening, services, running)))
             yield opening
 
     async def _open_up(self, opening: Opening, services: Sequence[Service], running: AsyncExitStack) -> None:
+        await opening.insist(self.kept.open)
         await opening.insist(self.transport.open)
         if self._declare:
             await opening.insist(lambda: self.transport.apply(Topology()))

@@ -34,9 +34,9 @@ def attempt(headers: Headers) -> int:
 
 
 def replay_id(headers: Headers) -> str | None:
-    """Of the replay that brings it; None for what was published now."""
+    """Of the replay that brings it; None for what was published now, and for what is no id of ours."""
     value = headers.get(REPLAY_ID)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and value.isprintable() else None
 
 
 def is_reserved(name: str) -> bool:

@@ -68,7 +68,12 @@ class Spooling(Sending):
         self._relay: Relay | None = None
 
     async def open(self) -> None:
-        """Raises `ConfigurationError` where its file cannot be, `StoreUnavailable` where that is locked."""
+        """Changes nothing when it is open.
+
+        Raises `ConfigurationError` where its file cannot be, `StoreUnavailable` where that is locked.
+        """
+        if self._store is not None:
+            return
         from eventbus.stores.spooling import opened_spool
 
         path = spool_path(self._settings)
@@ -140,11 +145,14 @@ class Kept:
             self.sending = self._spooling = Spooling(settings, transport, clock)
 
     async def open(self) -> None:
-        """Raises `StoreUnavailable`, or `ConfigurationError` where a file or database cannot work."""
+        """Raises `StoreUnavailable`, or `ConfigurationError` where a file or database cannot work.
+
+        May be tried again after that, and changes nothing when it is open.
+        """
         try:
             if self._spooling is not None:
                 await self._spooling.open()
-            if self.store is not None:
+            if self.store is not None and self._opened is None:
                 await self._open(self.store)
         except BaseException:
             await self.close()
@@ -194,15 +202,16 @@ class Kept:
         return store
 
     def _usual_store(self) -> Store:
+        """In the embedded transport's file that writes for both."""
+        if store_url(self._settings) != self._settings.url:
+            return make_store(self._settings, clock=self._clock)
+        from eventbus.embedded import EmbeddedTransport
         from eventbus.stores.opening import store_for
 
-        url, options = store_url(self._settings), store_options(self._settings)
-        if url != self._settings.url:
-            return store_for(url, options, clock=self._clock)
-        from eventbus.embedded import EmbeddedTransport
-
         writing = self._transport if isinstance(self._transport, EmbeddedTransport) else None
-        return store_for(url, options, writing=writing, clock=self._clock)
+        return store_for(
+            self._settings.url, store_options(self._settings), writing=writing, clock=self._clock
+        )
 
 
 def _check(on_unavailable: object) -> None:

@@ -28,8 +28,8 @@ from eventbus.outbox.relay import Relay
 from eventbus.publisher import Publisher
 from eventbus.settings import Settings
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.outbox import SqliteTaken
 from eventbus.stores.sqlite.transaction import Transactions
+from eventbus.stores.taking import Entries
 from eventbus.subscriber import Settling
 from tests.faults.program import end_with_the_parent, say
 from tests.support.load import bus_to
@@ -60,7 +60,7 @@ POINTS: Final[dict[str, tuple[type, str, str]]] = {
     "before the event is sent": (Publisher, "send", "before"),
     "after the event was sent": (Publisher, "send", "after"),
     "before the relay sends": (Relay, "_send", "before"),
-    "after the relay has sent": (SqliteTaken, "sent", "before"),
+    "after the relay has sent": (Entries, "sent", "before"),
 }
 
 

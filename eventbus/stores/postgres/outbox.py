@@ -7,8 +7,8 @@ so that what commits late is taken late, and not skipped.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from eventbus.clock import Clock
@@ -23,6 +23,7 @@ from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.statements import Statements
 from eventbus.stores.postgres.watch import Watch
 from eventbus.stores.postgres.writing import Putting
+from eventbus.stores.taking import Taking
 from eventbus.transport import Message
 
 _TRIMMED_AT_ONCE: Final = 1000
@@ -38,7 +39,7 @@ class PostgresOutbox:
         """For what is put and counted."""
         self._relay = Lane(address, options.timeout, ready=self._watch.listen, lost=self._watch.tell)
         """Takes, and listens; its session holds the locks."""
-        self._is_taking = False
+        self._taking = Taking(self)
         self._log = get_logger("eventbus.outbox").bind(store=address.url)
 
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
@@ -46,7 +47,7 @@ class PostgresOutbox:
             await self._desk.ask(Putting(self._statements, messages, keys, self._now()))
 
     def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
-        return self._take(limit)
+        return self._taking.take(limit)
 
     async def changed(self, *, within: float) -> None:
         await self._watch.changed(within)
@@ -59,23 +60,7 @@ class PostgresOutbox:
         await self._relay.close()
         await self._desk.close()
 
-    @asynccontextmanager
-    async def _take(self, limit: int) -> AsyncGenerator[Taken]:
-        if self._is_taking:  # a session gets a lock twice
-            yield PostgresTaken(self, [])
-            return
-        self._is_taking = True
-        try:
-            entries = await self._begin(limit)
-            try:
-                yield PostgresTaken(self, entries)
-            finally:
-                if entries:
-                    await self._end()
-        finally:
-            self._is_taking = False
-
-    async def _begin(self, limit: int) -> list[OutboxEntry]:
+    async def begin(self, limit: int) -> list[OutboxEntry]:
         now = self._now()
 
         async def begin(connection: Connection) -> list[tuple[int, OutboxEntry | None]]:
@@ -94,15 +79,13 @@ class PostgresOutbox:
             self._log.error("outbox.damaged", id=number)
         return [whole for _, whole in read if whole is not None]
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         try:
             await self._relay.ask(lambda connection: connection.execute(self._statements["let_go"]))
         except StoreUnavailable as error:  # the locks end with the connection
             self._log.warning("outbox.let_go_failed", error=str(error))
 
     async def mark_sent(self, entries: Sequence[OutboxEntry]) -> None:
-        if not entries:
-            return
         sql, ids, now = self._statements, [entry.id for entry in entries], self._clock.now()
 
         async def mark(connection: Connection) -> None:
@@ -116,15 +99,6 @@ class PostgresOutbox:
 
     def _now(self) -> int:
         return microseconds(self._clock.now())
-
-
-class PostgresTaken:
-    def __init__(self, outbox: PostgresOutbox, entries: Sequence[OutboxEntry]) -> None:
-        self._outbox = outbox
-        self.entries: Sequence[OutboxEntry] = entries
-
-    async def sent(self, entries: Sequence[OutboxEntry]) -> None:
-        await self._outbox.mark_sent(entries)
 
 
 async def backlog(connection: Connection, statements: Statements, now: int) -> Backlog:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from types import MappingProxyType
 from typing import Final
 
 from eventbus.errors import ConfigurationError
+from eventbus.stores.named import named
 
-_NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
 
@@ -30,9 +28,7 @@ class Statements:
         self.outbox = f"{self.quoted}.outbox"
         self.channel = f"{schema}_outbox"
         """What NOTIFY names."""
-        parts = _NAME.split(_here("statements.sql"))
-        named = zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)
-        self._by_name: Mapping[str, str] = MappingProxyType({name: self.said(sql) for name, sql in named})
+        self._by_name = {name: self.said(sql) for name, sql in named(_here("statements.sql")).items()}
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from redis import Redis
 from redis import asyncio as redis_asyncio
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
@@ -17,8 +16,8 @@ from eventbus.errors import ConfigurationError, describe
 from eventbus.store import StoreUnavailable
 
 _READABLE: Final = "use redis://user:password@host:6379/0, or rediss:// with TLS"
-_REFUSED: Final = ("NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK")
-"""What no later try will change."""
+_REFUSED: Final = ("NOAUTH", "WRONGPASS", "NOPERM")
+"""What a person has to mend before it can work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,12 @@ class Server:
             self.client = redis_asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  their keywords
                 address.dsn, decode_responses=True, socket_timeout=timeout, socket_connect_timeout=timeout
             )
-            self.blocking = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  their keywords
-                address.dsn, decode_responses=True, socket_timeout=timeout, socket_connect_timeout=timeout
-            )
         except ValueError:
             raise ConfigurationError(f"the store's URL cannot be read: {_READABLE}.") from None
 
     @asynccontextmanager
     async def asked(self) -> AsyncGenerator[redis_asyncio.Redis]:
-        """Within the timeout. Raises `StoreUnavailable`, `ConfigurationError` for what cannot work."""
+        """Within the timeout. Raises `StoreUnavailable`."""
         if self._is_closed:
             raise StoreUnavailable(self.address.url, "it is not open")
         try:
@@ -72,12 +68,6 @@ class Server:
                 yield self.client
         except TimeoutError as error:
             raise StoreUnavailable(self.address.url, f"no answer within {self._timeout:g} s") from error
-        except (AuthenticationError, AuthorizationError) as error:
-            raise self._refused(error) from None
-        except ResponseError as error:
-            if str(error).startswith(_REFUSED):
-                raise self._refused(error) from None
-            raise StoreUnavailable(self.address.url, describe(error)) from error
         except (RedisError, OSError) as error:
             raise StoreUnavailable(self.address.url, describe(error)) from error
 
@@ -85,10 +75,15 @@ class Server:
         if not self._is_closed:
             self._is_closed = True
             await self.client.aclose()
-            self.blocking.close()
 
-    def _refused(self, error: RedisError) -> ConfigurationError:
+
+def refusal(error: StoreUnavailable) -> ConfigurationError | None:
+    """What to say instead where it cannot work as it is configured; None where it may work later."""
+    cause = error.__cause__
+    if isinstance(cause, ResponseError) and str(cause).startswith(("MOVED", "ASK")):
+        advice = "A Redis Cluster cannot be the store: name a single server"
+    elif isinstance(cause, (AuthenticationError, AuthorizationError)) or str(cause).startswith(_REFUSED):
         advice = "Check the user and the password in the URL, and what that user may do"
-        if str(error).startswith(("MOVED", "ASK")):
-            advice = "A Redis Cluster cannot be the store: name a single server"
-        return ConfigurationError(f"Redis at {self.address.url} refuses: {error}. {advice}.")
+    else:
+        return None
+    return ConfigurationError(f"Redis at {error.url} refuses: {cause}. {advice}.")

@@ -17,6 +17,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, cast
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from eventbus.clock import Clock, SystemClock
@@ -33,13 +34,13 @@ from eventbus.store import (
     WrongTransaction,
 )
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.redis.server import Address, Server
+from eventbus.stores.redis.server import Address, Server, refusal
 
 _DEFAULTS: Final = StoreOptions()
 _CLAIMS: Final = (Claim.OURS, Claim.HANDLED, Claim.HELD)
 _REMEDY: Final = "Use a store on SQLite or PostgreSQL: sqlite:///eventbus.db or postgresql://…"
 _SEPARATOR: Final = "\n"
-"""Neither names nor ids have a line break."""
+"""All three are printable."""
 
 
 class RedisInbox:
@@ -66,7 +67,10 @@ class RedisInbox:
         async with self._server.asked():
             answer = await self._exchange(keys=[*owner.shared, owner.key], args=arguments)
         claims, lost = cast("tuple[list[int], list[str]]", answer)
-        return InboxAnswer([_CLAIMS[number - 1] for number in claims], frozenset(map(_key, lost)))
+        lost_keys = (
+            frozenset(key for key in complete if _member(key) in lost) if lost else frozenset[InboxKey]()
+        )
+        return InboxAnswer([_CLAIMS[number - 1] for number in claims], lost_keys)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = microseconds(self._clock.now() - older)
@@ -86,7 +90,13 @@ class Owner:
         self.shared = (f"{place}:age", f"{place}:held")
         self.prefix = f"{place}:owner:"
         self.key = self.prefix + self.id
-        self._server = server
+        self._beat = options.lease / 3
+        bound = min(
+            options.timeout, self._beat
+        )  # a store that hangs holds up neither the next beat nor a stop
+        self._client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  their keywords
+            server.address.dsn, socket_timeout=bound, socket_connect_timeout=bound
+        )
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -103,11 +113,12 @@ class Owner:
 
     def _live(self) -> None:
         """What fails is tried again with the next beat."""
-        while not self._stopped.wait(self.lease / 3000):
+        with self._client as client:
+            while not self._stopped.wait(self._beat):
+                with suppress(RedisError, OSError):
+                    client.set(self.key, "1", px=self.lease)
             with suppress(RedisError, OSError):
-                self._server.blocking.set(self.key, "1", px=self.lease)
-        with suppress(RedisError, OSError):
-            self._server.blocking.delete(self.key)
+                client.delete(self.key)
 
 
 class RedisStore:
@@ -141,8 +152,10 @@ class RedisStore:
             async with server.asked() as client:
                 await client.set(owner.key, "1", px=owner.lease)
                 memory = await client.info("memory")  # pyright: ignore[reportUnknownMemberType]  their keywords
-        except BaseException:
+        except BaseException as error:
             await server.close()
+            if isinstance(error, StoreUnavailable) and (refused := refusal(error)) is not None:
+                raise refused from None
             raise
         self._warn_of(str(memory.get("maxmemory_policy", "")))
         owner.start()
@@ -179,7 +192,3 @@ def _script(name: str) -> str:
 
 def _member(key: InboxKey) -> str:
     return _SEPARATOR.join((key.subscription, key.event_id, key.replay))
-
-
-def _key(member: str) -> InboxKey:
-    return InboxKey(*member.split(_SEPARATOR))

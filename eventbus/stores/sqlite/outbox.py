@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from eventbus.clock import Clock
@@ -17,6 +17,7 @@ from eventbus.stores.sqlite.access import Access
 from eventbus.stores.sqlite.owner import Owner, machine_time
 from eventbus.stores.sqlite.statements import statements
 from eventbus.stores.sqlite.watch import Watch
+from eventbus.stores.taking import Taking
 from eventbus.transport import Message
 
 _TRIMMED_AT_ONCE: Final = 1000
@@ -31,7 +32,7 @@ class SqliteOutbox:
         self._keep_sent = options.keep_sent
         self._clock = clock
         self._watch = watch
-        self._is_taking = False
+        self._taking = Taking(self)
         self._log = get_logger("eventbus.outbox").bind(store=access.address.url)
 
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
@@ -46,7 +47,7 @@ class SqliteOutbox:
         self._watch.tell()
 
     def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
-        return self._take(limit)
+        return self._taking.take(limit)
 
     async def changed(self, *, within: float) -> None:
         await self._watch.changed(within)
@@ -58,23 +59,7 @@ class SqliteOutbox:
         age = None if oldest is None else max(0.0, (self._now() - oldest) / 1_000_000)
         return Backlog(events, size, age)
 
-    @asynccontextmanager
-    async def _take(self, limit: int) -> AsyncGenerator[Taken]:
-        if self._is_taking:
-            yield SqliteTaken(self, [])
-            return
-        self._is_taking = True
-        try:
-            entries = await self._begin(limit)
-            try:
-                yield SqliteTaken(self, entries)
-            finally:
-                if entries:
-                    await self._end()
-        finally:
-            self._is_taking = False
-
-    async def _begin(self, limit: int) -> list[OutboxEntry]:
+    async def begin(self, limit: int) -> list[OutboxEntry]:
         """Nothing where nothing waits, which costs no write, or another relay is at it."""
 
         def newest(connection: sqlite3.Connection) -> tuple[int, bool]:
@@ -105,7 +90,7 @@ class SqliteOutbox:
             self._log.error("outbox.damaged", id=number)
         return entries
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         def stand_down(connection: sqlite3.Connection) -> None:
             connection.execute(statements()["stand_down"], {"owner": self._owner.id})
 
@@ -117,8 +102,6 @@ class SqliteOutbox:
             self._log.warning("outbox.stand_down_failed", error=str(error))
 
     async def mark_sent(self, entries: Sequence[OutboxEntry]) -> None:
-        if not entries:
-            return
         now = self._clock.now()
         sent = [{"id": entry.id, "now": microseconds(now)} for entry in entries]
 
@@ -135,12 +118,3 @@ class SqliteOutbox:
 
     def _now(self) -> int:
         return microseconds(self._clock.now())
-
-
-class SqliteTaken:
-    def __init__(self, outbox: SqliteOutbox, entries: Sequence[OutboxEntry]) -> None:
-        self._outbox = outbox
-        self.entries: Sequence[OutboxEntry] = entries
-
-    async def sent(self, entries: Sequence[OutboxEntry]) -> None:
-        await self._outbox.mark_sent(entries)

@@ -9,14 +9,13 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+from eventbus.stores.named import named
 
 
 @cache
 def statements() -> Mapping[str, str]:
     """By their names in `statements.sql`."""
-    parts = _NAME.split(_here("statements.sql"))
-    return MappingProxyType(dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)))
+    return MappingProxyType(named(_here("statements.sql")))
 
 
 @cache

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import structlog
+from redis import Redis
 
-from eventbus import Event, Service, Transaction, subscribe
+from eventbus import Bus, Event, Service, Transaction, subscribe
 from eventbus.errors import ConfigurationError, InvalidSubscription
 from eventbus.settings import Settings
-from eventbus.store import Claim, InboxKey, StoreUnavailable
+from eventbus.store import Claim, InboxKey, Store, StoreUnavailable
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
 from eventbus.testing import TestBus
@@ -100,8 +101,6 @@ async def test_what_was_handled_is_forgotten_by_age(redis_url: str):
 
 async def test_a_server_that_may_forget_is_told(redis: RedisServer):
     store = store_for(redis.url, QUICK)
-    from redis import Redis
-
     with Redis.from_url(redis.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     with structlog.testing.capture_logs() as logs:
@@ -112,8 +111,6 @@ async def test_a_server_that_may_forget_is_told(redis: RedisServer):
 
 
 async def test_a_full_server_is_unavailable_and_not_wrong(redis: RedisServer):
-    from redis import Redis
-
     store = store_for(redis.url, QUICK)
     await store.open()
     with Redis.from_url(redis.url) as client:
@@ -124,6 +121,46 @@ async def test_a_full_server_is_unavailable_and_not_wrong(redis: RedisServer):
 
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
     await store.close()
+
+
+async def test_a_password_that_is_changed_while_it_is_open_makes_it_unavailable(redis: RedisServer):
+    """Nothing is handled meanwhile; an error at the start is for whoever starts it, and this is not."""
+    store = store_for(redis.url, QUICK)
+    await store.open()
+    with Redis.from_url(redis.url) as client:
+        client.config_set("requirepass", "another")
+        client.client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(StoreUnavailable):
+            await _until_refused(store)
+        client.config_set("requirepass", redis.url.partition("://:")[2].partition("@")[0])
+    await store.close()
+
+
+async def _until_refused(store: Store) -> None:
+    async with asyncio.timeout(15):
+        while True:  # the first answer may still come on the connection that is being closed
+            await store.inbox.exchange(claim=[KEY])
+
+
+async def test_a_bus_that_opens_while_it_is_away_waits_for_it(redis: RedisServer, tmp_path: Path):
+    handled: list[int] = []
+
+    @subscribe(Asked)
+    async def answer(event: Asked) -> None:
+        handled.append(event.number)
+
+    redis.kill()
+    bus = Bus(f"sqlite:///{tmp_path / 'events.db'}", source="test", store=redis.url, settings=Settings())
+    async with bus.opening(Service("shop", [answer])) as opening:
+        assert not await opening.tried(within=20)
+        assert "Connect" in (opening.problem or "")
+        with pytest.raises(StoreUnavailable):
+            await bus.publish(Asked(number=1))
+
+        redis.start()
+        await eventually(lambda: opening.is_ready, within=40)
+        await bus.publish(Asked(number=2))
+        await eventually(lambda: handled == [2], within=10)
 
 
 async def test_a_bus_handles_an_event_once_with_it(redis_url: str, tmp_path: Path):
