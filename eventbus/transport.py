@@ -34,7 +34,8 @@ class Message:
     source: str | None = None
     correlation_id: str | None = None
     queue: str | None = None
-    """On the way out: only to this subscription's queue. None: to every queue bound for the routing key."""
+    """On the way out: only to this subscription's queue, or with `.dead` behind its name to its dead letters.
+    None: to every queue bound for the routing key."""
     delay: float = 0.0
     """On the way out: seconds until it becomes due; kept by the broker, rounded up, never early."""
 
@@ -198,11 +199,18 @@ class Transport(Protocol):
         """`prefetch`: how many deliveries may be handed over and not settled at one time."""
         ...
 
-    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
-        """The history from `start` on, in order, in non-empty batches; waits for more at its end.
+    def log(
+        self, start: LogStart, *, until: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
+        """The history from `start` on, in order, in non-empty batches; what retention removed is left out.
 
+        It ends before the offset `until`, one that `log_end` has given; None: it waits for more at its end.
         Entered when its place is found: what is sent from then on is in it.
         """
+        ...
+
+    async def log_end(self) -> int:
+        """An offset: whatever was confirmed before the call lies before it, what is sent after it, not."""
         ...
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:

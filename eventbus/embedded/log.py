@@ -17,38 +17,50 @@ from eventbus.transport import LogEntry, LogStart
 _BATCH: Final = 200
 _ENTRIES: Final = """
     SELECT "offset", logged_at, properties, body FROM eventbus_log
-    WHERE "offset" >= ? ORDER BY "offset" LIMIT ?
+    WHERE "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?
 """
+_NO_END: Final = 2**63 - 1
 _NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_log'"
 _SINCE: Final = 'SELECT min("offset") FROM eventbus_log INDEXED BY eventbus_log_time WHERE logged_at >= ?'
 """By the index: else SQLite looks at one entry after another, bodies and all, until one is late enough."""
 
 
 @asynccontextmanager
-async def follow(engine: Engine, start: LogStart) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
+async def follow(
+    engine: Engine, start: LogStart, until: int | None
+) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
     """From `start` on; "next" means whatever is sent after what this process has sent so far."""
-    if start == "next":
-        offset = await engine.run(lambda transaction: _next_offset(transaction.connection))
-    else:
-        offset = await engine.read(partial(_position, start))
-    async with aclosing(_batches(engine, offset)) as batches:
+    offset = await end(engine) if start == "next" else await engine.read(partial(_position, start))
+    reading = _following(engine, offset) if until is None else _bounded(engine, offset, until)
+    async with aclosing(reading) as batches:
         yield batches
+
+
+async def end(engine: Engine) -> int:
+    """In its turn among what this process writes, so that all it has sent lies before."""
+    return await engine.run(lambda transaction: _next_offset(transaction.connection))
 
 
 def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
     """All that is logged from `offset` on."""
     entries: list[LogEntry] = []
-    while more := _read(offset, connection):
+    while more := _read(offset, _NO_END, connection):
         entries += more
         offset = more[-1].offset + 1
     return entries
 
 
-async def _batches(engine: Engine, offset: int) -> AsyncGenerator[Sequence[LogEntry]]:
+async def _bounded(engine: Engine, offset: int, until: int) -> AsyncGenerator[Sequence[LogEntry]]:
+    while not engine.closed and (entries := await engine.read(partial(_read, offset, until))):
+        yield entries
+        offset = entries[-1].offset + 1
+
+
+async def _following(engine: Engine, offset: int) -> AsyncGenerator[Sequence[LogEntry]]:
     with engine.watch.bell() as bell:
         while not engine.closed:
             bell.silence()
-            entries = await engine.read(partial(_read, offset))
+            entries = await engine.read(partial(_read, offset, _NO_END))
             if entries:
                 yield entries
                 offset = entries[-1].offset + 1
@@ -75,8 +87,8 @@ def _next_offset(connection: sqlite3.Connection) -> int:
     return 1 if row is None else row[0] + 1
 
 
-def _read(offset: int, connection: sqlite3.Connection) -> list[LogEntry]:
-    found = within_bytes(connection.execute(_ENTRIES, (offset, _BATCH)))
+def _read(offset: int, until: int, connection: sqlite3.Connection) -> list[LogEntry]:
+    found = within_bytes(connection.execute(_ENTRIES, (offset, until, _BATCH)))
     return [
         LogEntry(offset=number, message=unpack(properties, body), logged_at=moment(logged_at))
         for number, logged_at, properties, body in found

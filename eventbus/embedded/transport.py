@@ -88,8 +88,13 @@ class EmbeddedTransport:
         """`<queue>.dead` has the dead letters. Entering raises `TopologyError` for an unknown queue."""
         return EmbeddedConsumption(self._open_engine, queue, prefetch)
 
-    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
-        return log.follow(self._open_engine, start)
+    def log(
+        self, start: LogStart, *, until: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
+        return log.follow(self._open_engine, start, until)
+
+    async def log_end(self) -> int:
+        return await log.end(self._open_engine)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         return [entry async for batch in self.browse(queue, limit=limit) for entry in batch]

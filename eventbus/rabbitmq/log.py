@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, cast
 
 from pamqp.commands import Basic
 
@@ -15,116 +18,182 @@ from eventbus.logs import get_logger
 from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Arrival, Wire
-from eventbus.transport import LogEntry, LogStart
+from eventbus.transport import LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
+_QUIET: Final = 1.0
+"""Seconds without an entry, after which a broker that has found a time counts as having found nothing."""
 
 
-@asynccontextmanager
-async def read_log(
-    link: Link, names: Names, options: RabbitMQOptions, clock: Clock, start: LogStart
-) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
-    """From `start` on, in batches; waits for more at the end, and goes on where it was after any loss.
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The history of a namespace, as one link reaches it."""
 
-    RabbitMQ finds a time to the second, and begins with all that was written together with the first entry
-    after it: some entries before a time may come, none after it is left out. Raises `BrokerUnreachable` or
-    `TopologyError` when reading cannot begin.
-    """
-    # Were it lost before the first entry, what came meanwhile must not be skipped.
-    resume = clock.now() if start == "next" else start
-    reader = await _first(link, names, options, start)
-    try:
-        async with aclosing(_entries(reader, link, names, options, resume)) as entries:
-            yield entries
-    finally:
-        await reader.close()
+    link: Link
+    names: Names
+    options: RabbitMQOptions
+    clock: Clock
 
+    @asynccontextmanager
+    async def read(
+        self, start: LogStart, until: int | None
+    ) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
+        """From `start` on, in batches; goes on where it was after any loss.
 
-async def _entries(
-    reader: _Reader, link: Link, names: Names, options: RabbitMQOptions, resume: LogStart
-) -> AsyncGenerator[Sequence[LogEntry]]:
-    pauses = Pauses(options.first_pause, options.longest_pause)
-    while True:
+        RabbitMQ finds a time to the second, and begins with all that was written together with the first
+        entry after it: some entries before a time may come, none after it is left out. Raises
+        `BrokerUnreachable` or `TopologyError` when reading cannot begin.
+        """
+        # Were it lost before the first entry, what came meanwhile must not be skipped.
+        resume = self.clock.now() if start == "next" else start
+        reader = await self._first(start, until)
         try:
-            async for batch in reader.batches():
-                yield batch
-                resume = batch[-1].offset + 1
-                pauses.reset()
+            async with aclosing(self._entries(reader, resume, until)) as entries:
+                yield entries
         finally:
             await reader.close()
-        if link.state is LinkState.CLOSED:
-            return
-        reader = await _again(link, names, options, resume, pauses)
 
+    async def end(self, marks: ConfirmedPublisher) -> int:
+        """Right after a mark that is put there for it: no broker tells an AMQP client where a stream ends.
 
-async def _first(link: Link, names: Names, options: RabbitMQOptions, start: LogStart) -> _Reader:
-    try:
-        return await _Reader.open(link, names, options, start, within=options.connect_timeout)
-    except Refused as refusal:
-        raise TopologyError(f"log {names.log}", str(refusal)) from refusal
-    except Lost as loss:
-        raise BrokerUnreachable(link.url, str(loss)) from loss
-
-
-async def _again(
-    link: Link, names: Names, options: RabbitMQOptions, start: LogStart, pauses: Pauses
-) -> _Reader:
-    known = ""
-    while True:
-        await asyncio.sleep(pauses.next())
+        Raises `SendFailed` where it cannot be put, else as `read`.
+        """
+        mark = Message(b"", self.names.log, event_id=f"mark_{uuid.uuid4().hex}", queue=self.names.log)
+        within = self.options.answer_timeout
+        await marks.send([Publication(mark, self.names.route(mark))], timeout=within)
+        reader = await self._first("last", None)
         try:
-            return await _Reader.open(link, names, options, start, within=options.answer_timeout)
-        except (Lost, Refused) as error:
-            if str(error) != known:
-                known = str(error)
-                get_logger("eventbus.rabbitmq").warning("log.lost", queue=names.log, problem=known)
+            async with asyncio.timeout(within):
+                return await reader.offset_of(str(mark.event_id)) + 1
+        except (TimeoutError, Lost) as loss:
+            problem = f"the end of {self.names.log} was not found: {loss or f'no answer in {within:g} s'}"
+            raise BrokerUnreachable(self.link.url, problem) from loss
+        finally:
+            await reader.close()
+
+    async def _entries(
+        self, reader: _Reader, resume: LogStart, until: int | None
+    ) -> AsyncGenerator[Sequence[LogEntry]]:
+        pauses = Pauses(self.options.first_pause, self.options.longest_pause)
+        while not _is_through(resume, until):
+            try:
+                async for batch in reader.batches():
+                    if batch:
+                        yield batch
+                    resume = reader.next_offset
+                    pauses.reset()
+                    if _is_through(resume, until):
+                        return
+            finally:
+                await reader.close()
+            if self.link.state is LinkState.CLOSED:
+                return
+            reader = await self._again(resume, until, pauses)
+
+    async def _first(self, start: LogStart | Literal["last"], until: int | None) -> _Reader:
+        try:
+            return await self._open(start, until, within=self.options.connect_timeout)
+        except Refused as refusal:
+            raise TopologyError(f"log {self.names.log}", str(refusal)) from refusal
+        except Lost as loss:
+            raise BrokerUnreachable(self.link.url, str(loss)) from loss
+
+    async def _again(self, start: LogStart, until: int | None, pauses: Pauses) -> _Reader:
+        known = ""
+        while True:
+            await asyncio.sleep(pauses.next())
+            try:
+                return await self._open(start, until, within=self.options.answer_timeout)
+            except (Lost, Refused) as error:
+                if str(error) != known:
+                    known = str(error)
+                    get_logger("eventbus.rabbitmq").warning("log.lost", queue=self.names.log, problem=known)
+
+    async def _open(self, start: LogStart | Literal["last"], until: int | None, *, within: float) -> _Reader:
+        reader = await _Reader.open(self, start, until, within=within)
+        if until is None or not isinstance(start, datetime) or await reader.has_begun(within=_QUIET):
+            return reader
+        # There is something before `until`, and nothing after that time by the broker's clock, which may be
+        # behind ours: rather too much than too little.
+        await reader.close()
+        return await _Reader.open(self, "first", until, within=within)
+
+
+def _is_through(place: LogStart, until: int | None) -> bool:
+    return until is not None and isinstance(place, int) and place >= until
 
 
 class _Reader:
-    """Reading over one channel, until that is lost."""
+    """Reading over one channel, until that is lost. The marks of `Log.end` are no entries."""
 
-    def __init__(self, wire: Wire, names: Names, start: LogStart) -> None:
+    def __init__(self, wire: Wire, log: Log, first_offset: int, until: int | None) -> None:
         self._wire = wire
-        self._names = names
-        self._first_offset = start if isinstance(start, int) else 0
+        self._names = log.names
+        self._first_offset = first_offset
+        self._until = until
         self._arrived: list[LogEntry] = []
+        self._marks: dict[str, int] = {}
         self._last_tag = 0
+        self._last_offset = first_offset - 1
         self._wake = asyncio.Event()
+        self.next_offset = first_offset
+        """The one after all that has been given out."""
         wire.listen(on_arrival=self._take)
         wire.lost.add_done_callback(lambda _: self._wake.set())
 
     @classmethod
     async def open(
-        cls, link: Link, names: Names, options: RabbitMQOptions, start: LogStart, *, within: float
+        cls, log: Log, start: LogStart | Literal["last"], until: int | None, *, within: float
     ) -> _Reader:
-        wire = await link.channel(within=within)
-        reader = cls(wire, names, start)
+        wire = await log.link.channel(within=within)
+        offset: Any = max(0, start) if isinstance(start, int) else start
+        reader = cls(wire, log, offset if isinstance(offset, int) else 0, until)
+        prefetch = log.options.log_prefetch
         try:
-            offset: Any = max(0, start) if isinstance(start, int) else start
-            arguments = {_OFFSET: offset}
-            await wire.consume(names.log, prefetch=options.log_prefetch, within=within, arguments=arguments)
+            await wire.consume(log.names.log, prefetch=prefetch, within=within, arguments={_OFFSET: offset})
             # RabbitMQ agrees to consume before it has found the place; what is asked next is answered after.
-            await ask(wire.channel.basic_qos(prefetch_count=options.log_prefetch), within=within)
+            await ask(wire.channel.basic_qos(prefetch_count=prefetch), within=within)
         except BaseException:
             await wire.close()
             raise
         return reader
 
+    async def has_begun(self, *, within: float) -> bool:
+        """Whether anything came, or the channel is lost; waits for that so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def batches(self) -> AsyncIterator[Sequence[LogEntry]]:
-        """Ends when the channel is lost. A batch is acked when the next is asked for: that makes room."""
+        """Ends when the channel is lost. A batch is acked when the next is asked for: that makes room.
+
+        Empty where all that came was left out.
+        """
         while True:
             await self._wake.wait()
             self._wake.clear()
             batch, self._arrived = self._arrived, []
             tag = self._last_tag
-            if batch:
+            if self._last_offset >= self.next_offset:
+                self.next_offset = self._last_offset + 1
                 yield batch
             if not self._wire.is_open:
                 return
             await self._wire.settle(self._wire.ack(tag, multiple=True))
+
+    async def offset_of(self, mark: str) -> int:
+        """Raises `Lost` where the channel was lost before it came."""
+        async for _ in self.batches():
+            if (offset := self._marks.get(mark)) is not None:
+                return offset
+        raise Lost("the channel was lost")
 
     async def close(self) -> None:
         await self._wire.close()
@@ -133,7 +202,10 @@ class _Reader:
         self._last_tag = arrival.tag
         self._wake.set()
         offset = _offset(arrival.properties)
-        if offset >= self._first_offset:
+        self._last_offset = max(self._last_offset, offset)
+        if arrival.exchange == self._names.redeliver:
+            self._marks[arrival.properties.message_id or ""] = offset
+        elif offset >= self._first_offset and (self._until is None or offset < self._until):
             self._arrived.append(LogEntry(offset, message_of(self._names, arrival), None))
 
 

@@ -101,6 +101,8 @@ class Names:
         if message.delay > 0:
             target = f"event.{message.routing_key}" if message.queue is None else f"queue.{message.queue}"
             return self._delayed(message.delay, target)
+        if message.queue is not None and self.is_dead_queue(message.queue):
+            return self.dead_letter_route(message.queue.removesuffix(_DEAD_SUFFIX))
         if message.queue is not None:
             return Route(self.redeliver, message.queue, mandatory=True)
         return Route(self.events, message.routing_key, mandatory=False)
@@ -155,6 +157,7 @@ def _bindings(names: Names, topology: Topology) -> Iterator[Binding]:
         yield Binding(names.redeliver, queue.name, queue.name)
         yield Binding(names.due, f"{_ANY_BITS}queue.{queue.name}", queue.name)
     yield Binding(names.due, f"{_ANY_BITS}event.#", names.log)
+    yield Binding(names.redeliver, names.log, names.log)
     for queue in topology.queues:
         for pattern in queue.patterns:
             yield Binding(names.due, f"{_ANY_BITS}event.{pattern}", queue.name)
@@ -200,12 +203,23 @@ def _delay_arguments(names: Names, level: int) -> Arguments:
     return {**_NEVER_LOSING, "x-dead-letter-exchange": names.below(level), "x-message-ttl": 2**level * 1000}
 
 
+_SEGMENTS: Final = 10
+"""At least so many make up a full history: retention removes whole segments, and never the newest."""
+_SMALLEST_SEGMENT: Final = 64 * 1024
+_USUAL_SEGMENT: Final = 500_000_000
+"""Bytes; the broker's own default."""
+
+
 def _log_arguments(options: RabbitMQOptions) -> Arguments:
-    return {
+    arguments: dict[str, str | int] = {
         "x-queue-type": "stream",
         "x-max-age": _max_age(options.log_max_age),
         "x-max-length-bytes": options.log_max_bytes,
     }
+    segment = max(_SMALLEST_SEGMENT, options.log_max_bytes // _SEGMENTS)
+    return (
+        arguments if segment >= _USUAL_SEGMENT else arguments | {"x-stream-max-segment-size-bytes": segment}
+    )
 
 
 def _max_age(age: timedelta) -> str:

@@ -17,7 +17,7 @@ from eventbus.rabbitmq.dead_letters import browse
 from eventbus.rabbitmq.declare import declare
 from eventbus.rabbitmq.diff import diff
 from eventbus.rabbitmq.inspection import inspect
-from eventbus.rabbitmq.log import read_log
+from eventbus.rabbitmq.log import Log
 from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
@@ -55,6 +55,7 @@ class RabbitMQTransport:
         self._consuming = Link(self._address, options, "consuming")
         self._events = ConfirmedPublisher(self._publishing, options)
         self._copies = ConfirmedPublisher(self._publishing, options)
+        self._log = Log(self._consuming, self._names, options, self._clock)
         self._applied: dict[str, QueueSpec] = {}
 
     @property
@@ -103,8 +104,13 @@ class RabbitMQTransport:
             restore=self._restore,
         )
 
-    def log(self, start: LogStart) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
-        return read_log(self._consuming, self._names, self._options, self._clock, start)
+    def log(
+        self, start: LogStart, *, until: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
+        return self._log.read(start, until)
+
+    async def log_end(self) -> int:
+        return await self._log.end(self._copies)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         async with aclosing(self.browse(queue, limit=limit)) as batches:

@@ -111,6 +111,17 @@ async def history(
     return entries
 
 
+async def stretch(transport: Transport, start: LogStart, until: int) -> list[LogEntry]:
+    """All entries of the log from `start` on and before `until`."""
+    entries: list[LogEntry] = []
+    deadline = _deadline(PATIENCE, lambda: f"{len(entries)} entries of the log before {until}")
+    async with deadline, transport.log(start, until=until) as batches:
+        async for batch in batches:
+            assert batch, "the log gave an empty batch"
+            entries += batch
+    return entries
+
+
 async def stats_of(transport: Transport, queue: str) -> QueueStats:
     (stats,) = await transport.stats([queue])
     return stats

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from eventbus.headers import for_dead_letter
 from eventbus.outcome import DeadLetter, Reason, RetryAfter
 from tests.conformance import drive
 from tests.conformance.drive import ACK, CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY, ORDER_CREATED
@@ -45,6 +46,21 @@ async def test_a_dead_letter_is_kept_with_its_history(transport: Transport) -> N
     assert dead.died_at is not None
     assert began - CLOCKS <= dead.first_failed_at <= dead.died_at <= ended + CLOCKS
     assert dead.died_at - dead.first_failed_at >= timedelta(seconds=1)
+
+
+async def test_a_message_can_be_sent_to_the_dead_letters_of_one_queue(transport: Transport) -> None:
+    await transport.apply(CHARGE_AND_NOTIFY)
+    sent = drive.a_message(body=b"as it was")
+    headers = for_dead_letter(sent.headers, sent.routing_key, Reason.REJECTED, "no", datetime.now(UTC))
+
+    await drive.send(transport, replace(sent, headers=headers, queue=f"{CHARGE}.dead"))
+
+    (dead,) = await transport.dead_letters(CHARGE, limit=10)
+    assert (dead.message.event_id, dead.message.body, dead.message.routing_key, dead.reason, dead.error) == (
+        (sent.event_id, b"as it was", ORDER_CREATED, Reason.REJECTED, "no")
+    )
+    assert await _dead(transport, NOTIFY) == []
+    assert await drive.contents(transport, CHARGE) == []
 
 
 async def test_every_reason_is_kept(transport: Transport) -> None:

@@ -155,6 +155,52 @@ async def test_entries_know_when_they_were_logged_if_the_broker_does(transport: 
     assert entry.logged_at is None or began - off <= entry.logged_at <= datetime.now(UTC) + off
 
 
+async def test_the_end_of_the_log_parts_what_was_sent_before_from_what_is_sent_after(
+    transport: Transport,
+) -> None:
+    await transport.apply(CHARGE_ALONE)
+    before, after = drive.some_messages(30), drive.some_messages(5)
+    await drive.send(transport, *before)
+    end = await transport.log_end()
+    await drive.send(transport, *after)
+
+    assert drive.ids(await drive.stretch(transport, "first", end)) == drive.ids(before)
+    assert drive.ids(await drive.history(transport, end, 5)) == drive.ids(after)
+
+
+async def test_a_stretch_of_the_log_that_is_empty_ends_at_once(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    end = await transport.log_end()
+    assert await drive.stretch(transport, "first", end) == []
+    await drive.send(transport, *drive.some_messages(3))
+
+    assert await drive.stretch(transport, "first", end) == []
+    assert await drive.stretch(transport, end, end) == []
+    assert await drive.stretch(transport, end + 100, end) == []
+
+
+async def test_a_stretch_between_two_ends_holds_what_was_sent_between_them(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    ends: list[int] = []
+    sent = drive.some_messages(9)
+    for at in (0, 3, 6):
+        await drive.send(transport, *sent[at : at + 3])
+        ends.append(await transport.log_end())
+
+    assert drive.ids(await drive.stretch(transport, ends[0], ends[1])) == drive.ids(sent[3:6])
+
+
+async def test_a_stretch_of_the_log_from_a_time_ends_where_nothing_is_as_late(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(3)
+    await drive.send(transport, *sent)
+    end = await transport.log_end()
+
+    later = await drive.stretch(transport, datetime.now(UTC) + timedelta(minutes=5), end)
+
+    assert drive.ids(later) in ([], drive.ids(sent))  # where a broker's clock may be behind ours, all of it
+
+
 @asynccontextmanager
 async def _following(transport: Transport) -> AsyncGenerator[list[LogEntry]]:
     """A list that the log is read into, from its first entry on."""
