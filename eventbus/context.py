@@ -42,6 +42,7 @@ class Context:
         "envelopes",
         "outgoing",
         "replay",
+        "reruns",
         "subscription",
         "transaction",
     )
@@ -53,6 +54,7 @@ class Context:
         *,
         attempt: int,
         replay: str | None,
+        reruns: tuple[str, ...],
         prepare: Prepare,
         log: Callable[[Context], FilteringBoundLogger],
     ) -> None:
@@ -64,6 +66,8 @@ class Context:
         """1 the first time; of a batch, the highest."""
         self.replay = replay
         """The id of the replay that this event comes from, or None."""
+        self.reruns = reruns
+        """Of each envelope: the id of the replay that has it handled again, or an empty text."""
         self.outgoing: list[Outgoing] = []
         """What leaves when the handler has succeeded."""
         self.transaction: Any = None
@@ -106,7 +110,7 @@ class Context:
 
     def _caused(self, options: PublishOptions) -> PublishOptions:
         cause = self.envelope
-        handler = self.subscription if self.replay is None else f"{self.subscription}@{self.replay}"
+        handler = f"{self.subscription}@{self.reruns[0]}" if self.reruns[0] else self.subscription
         if len(self.envelopes) > 1:
             handler += "".join(e.event_id for e in self.envelopes[1:])
         caused: PublishOptions = {

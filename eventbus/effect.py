@@ -47,7 +47,8 @@ class Committed:
 
     async def __call__(self, context: Context) -> None:
         keys = [
-            InboxKey(context.subscription, each.event_id, context.replay or "") for each in context.envelopes
+            InboxKey(context.subscription, each.event_id, rerun)
+            for each, rerun in zip(context.envelopes, context.reruns, strict=True)
         ]
         async with self._transaction() as transaction:
             context.transaction = transaction

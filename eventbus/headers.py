@@ -12,6 +12,8 @@ FIRST_FAILED_AT: Final = "eventbus-first-failed-at"
 REASON: Final = "eventbus-reason"
 ERROR: Final = "eventbus-error"
 REPLAY_ID: Final = "eventbus-replay-id"
+REPROCESS: Final = "eventbus-reprocess"
+"""Beside a replay's id: what was handled before is handled again, once for each such replay."""
 ROUTING_KEY: Final = "eventbus-routing-key"
 """Only on copies that move to one queue: the routing key that the event was first published with."""
 FAILED_AT: Final = "eventbus-failed-at"
@@ -37,6 +39,11 @@ def replay_id(headers: Headers) -> str | None:
     """Of the replay that brings it; None for what was published now, and for what is no id of ours."""
     value = headers.get(REPLAY_ID)
     return value if isinstance(value, str) and value.isprintable() else None
+
+
+def rerun_of(headers: Headers) -> str:
+    """The id of the replay that has this handled again; empty where it is to be handled once, as ever."""
+    return (replay_id(headers) or "") if headers.get(REPROCESS) is True else ""
 
 
 def is_reserved(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from eventbus.claims import Claims
 from eventbus.envelope import Envelope
-from eventbus.headers import replay_id
+from eventbus.headers import rerun_of
 from eventbus.outcome import Ack, Outcome
 from eventbus.store import Claim, InboxKey
 from eventbus.transport import Delivery
@@ -93,7 +93,7 @@ class Once:
 
     def key(self, readable: Readable) -> InboxKey:
         delivery, envelope = readable
-        return InboxKey(self._subscription, envelope.event_id, replay_id(delivery.message.headers) or "")
+        return InboxKey(self._subscription, envelope.event_id, rerun_of(delivery.message.headers))
 
 
 def _sorted(readable: Sequence[Readable], claims: Sequence[Claim]) -> Admitted:

@@ -11,7 +11,7 @@ from eventbus.context import Context
 from eventbus.effect import Effect
 from eventbus.errors import EventBusError, describe, shorten
 from eventbus.handler import Handler
-from eventbus.headers import replay_id
+from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
 from eventbus.once import Admission, Readable, Settled
@@ -19,6 +19,7 @@ from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
 from eventbus.store import StoreUnavailable
+from eventbus.topic import matches
 from eventbus.transport import Delivery
 
 if TYPE_CHECKING:
@@ -127,8 +128,13 @@ class Pipeline:
         return outcome
 
     def _is_passed_over(self, delivery: Delivery) -> bool:
-        return (
-            self._member.subscription.on_replay == "skip" and replay_id(delivery.message.headers) is not None
+        """What a replay brings to a subscription that wants none, or that is not bound for it."""
+        if replay_id(delivery.message.headers) is None:
+            return False
+        subscription = self._member.subscription
+        key = delivery.message.routing_key
+        return subscription.on_replay == "skip" or not any(
+            matches(each, key) for each in subscription.patterns
         )
 
     def _context(self, readable: Sequence[Readable]) -> Context:
@@ -137,6 +143,7 @@ class Pipeline:
             tuple(envelope for _, envelope in readable),
             attempt=max(delivery.attempt for delivery, _ in readable),
             replay=replay_id(readable[0][0].message.headers),
+            reruns=tuple(rerun_of(delivery.message.headers) for delivery, _ in readable),
             prepare=self._publisher.prepare,
             log=self._logger,
         )

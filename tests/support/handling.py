@@ -79,12 +79,15 @@ def a_publisher(
     )
 
 
-def a_context(*envelopes: Envelope[Any], attempt: int = 1, replay: str | None = None) -> Context:
+def a_context(
+    *envelopes: Envelope[Any], attempt: int = 1, replay: str | None = None, reruns: tuple[str, ...] = ()
+) -> Context:
     return Context(
         "shop.handler",
         envelopes,
         attempt=attempt,
         replay=replay,
+        reruns=reruns or ("",) * len(envelopes),
         prepare=a_publisher(ScriptedTransport()).prepare,
         log=lambda _: get_logger("eventbus.tests"),
     )

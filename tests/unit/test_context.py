@@ -63,11 +63,11 @@ async def test_another_cause_gives_other_ids():
     assert await published_by(a_context(cause("evt_2"))) != await published_by(a_context(cause("evt_1")))
 
 
-async def test_a_replay_publishes_under_ids_of_its_own():
-    live, replayed = a_context(cause()), a_context(cause(), replay="rpl_1")
-    again = a_context(cause(), replay="rpl_1")
-    ids = [await published_by(context) for context in (live, replayed, again)]
-    assert ids[0] != ids[1] == ids[2]
+async def test_what_is_handled_again_publishes_under_ids_of_its_own():
+    live, repaired = a_context(cause()), a_context(cause(), replay="rpl_1")
+    rerun, again = (a_context(cause(), replay="rpl_1", reruns=("rpl_1",)) for _ in range(2))
+    ids = [await published_by(context) for context in (live, repaired, rerun, again)]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
 
 
 async def test_the_ids_of_a_batch_depend_on_all_that_is_in_it():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventbus import Bus, Envelope, Event, RetryPolicy, Service, subscribe
+from eventbus import Bus, Context, Envelope, Event, RetryPolicy, Service, subscribe
+from eventbus.codec import Codec
 from eventbus.errors import ConfigurationError
+from eventbus.headers import REPLAY_ID, REPROCESS
 from eventbus.settings import Settings
 from eventbus.testing import TestBus
 from tests.support.eventually import eventually
@@ -34,6 +37,12 @@ def settings(place: Path, **changes: Any) -> Settings:
     return Settings(url=f"sqlite:///{place / 'events.db'}", **changes)
 
 
+async def replayed(bus: TestBus, envelope: Envelope[OrderCreated], headers: dict[str, object]) -> None:
+    message = Codec().encode(envelope)
+    await bus.transport.send([replace(message, headers=headers, queue="payment.charge")], timeout=5)
+    await bus.settle()
+
+
 async def test_an_event_that_comes_three_times_is_handled_once_by_each_subscription():
     charged: list[int] = []
     mailed: list[int] = []
@@ -54,6 +63,28 @@ async def test_an_event_that_comes_three_times_is_handled_once_by_each_subscript
 
         assert (charged, mailed) == ([1], [1])
         assert len(bus.published(OrderPaid)) == 1
+
+
+async def test_a_replay_brings_what_was_not_handled_and_again_only_what_it_is_told_to():
+    handled: list[tuple[int, str | None]] = []
+
+    @subscribe(OrderCreated)
+    async def charge(event: OrderCreated, context: Context) -> None:
+        handled.append((event.order_id, context.replay))
+
+    async with TestBus(Service("payment", [charge])) as bus:
+        first, second = order(1), order(2)
+        await bus.publish(first)
+        repair = {REPLAY_ID: "rpl_1"}
+        rerun = {REPLAY_ID: "rpl_2", REPROCESS: True}
+        for headers in (repair, repair, rerun, rerun, rerun | {REPLAY_ID: "rpl_3"}):
+            await replayed(bus, first, headers)
+
+        assert handled == [(1, None), (1, "rpl_2"), (1, "rpl_3")]
+
+        for _ in range(2):
+            await replayed(bus, second, repair)
+        assert handled[3:] == [(2, "rpl_1")]
 
 
 async def test_a_subscription_can_do_without():

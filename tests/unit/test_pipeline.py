@@ -243,6 +243,14 @@ async def test_a_subscription_may_pass_over_replays_whatever_is_in_them(body: by
     assert len(ran) == 1
 
 
+async def test_a_replay_of_events_that_it_is_not_bound_for_is_passed_over():
+    ran: list[object] = []
+    shop = bench(ran.append)
+    stray = delivered(OrderCreated(), headers={REPLAY_ID: "rpl_1"}, routing_key="order.shipped")
+    assert await shop.outcome(stray) == Ack()
+    assert ran == []
+
+
 async def test_many_deliveries_are_processed_side_by_side():
     inside: list[int] = []
     may_go_on = asyncio.Event()
