@@ -63,6 +63,16 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LogBounds:
+    """Offsets of the history; there may be fewer entries between them than there are numbers."""
+
+    first: int
+    """Retention has removed what was before it."""
+    end: int
+    """Whatever was confirmed by now lies before it, what is sent from now on does not."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterEntry:
     """One dead letter as it lies in its queue: original bytes, id and routing key in `message`."""
 
@@ -204,13 +214,13 @@ class Transport(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
         """The history from `start` on, in order, in non-empty batches; what retention removed is left out.
 
-        It ends before the offset `until`, one that `log_end` has given; None: it waits for more at its end.
+        It ends before the offset `until`, an end that `log_bounds` has given; None: it waits for more.
         Entered when its place is found: what is sent from then on is in it.
         """
         ...
 
-    async def log_end(self) -> int:
-        """An offset: whatever was confirmed before the call lies before it, what is sent after it, not."""
+    async def log_bounds(self) -> LogBounds:
+        """Where the history begins and ends at this moment."""
         ...
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:

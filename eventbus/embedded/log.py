@@ -12,7 +12,7 @@ from typing import Final, Literal, assert_never
 from eventbus.embedded.bulk import within_bytes
 from eventbus.embedded.engine import Engine
 from eventbus.record import microseconds, moment, unpack
-from eventbus.transport import LogEntry, LogStart
+from eventbus.transport import LogBounds, LogEntry, LogStart
 
 _BATCH: Final = 200
 _ENTRIES: Final = """
@@ -21,6 +21,7 @@ _ENTRIES: Final = """
 """
 _NO_END: Final = 2**63 - 1
 _NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_log'"
+_OLDEST: Final = 'SELECT min("offset") FROM eventbus_log'
 _SINCE: Final = 'SELECT min("offset") FROM eventbus_log INDEXED BY eventbus_log_time WHERE logged_at >= ?'
 """By the index: else SQLite looks at one entry after another, bodies and all, until one is late enough."""
 
@@ -30,15 +31,15 @@ async def follow(
     engine: Engine, start: LogStart, until: int | None
 ) -> AsyncGenerator[AsyncIterator[Sequence[LogEntry]]]:
     """From `start` on; "next" means whatever is sent after what this process has sent so far."""
-    offset = await end(engine) if start == "next" else await engine.read(partial(_position, start))
+    offset = (await bounds(engine)).end if start == "next" else await engine.read(partial(_position, start))
     reading = _following(engine, offset) if until is None else _bounded(engine, offset, until)
     async with aclosing(reading) as batches:
         yield batches
 
 
-async def end(engine: Engine) -> int:
-    """In its turn among what this process writes, so that all it has sent lies before."""
-    return await engine.run(lambda transaction: _next_offset(transaction.connection))
+async def bounds(engine: Engine) -> LogBounds:
+    """In its turn among what this process writes, so that all it has sent lies before the end."""
+    return await engine.run(lambda transaction: _bounds(transaction.connection))
 
 
 def so_far(connection: sqlite3.Connection, offset: int) -> list[LogEntry]:
@@ -79,6 +80,12 @@ def _position(start: Literal["first"] | int | datetime, connection: sqlite3.Conn
             return _next_offset(connection) if found is None else found
         case _:
             assert_never(start)
+
+
+def _bounds(connection: sqlite3.Connection) -> LogBounds:
+    end = _next_offset(connection)
+    first: int | None = connection.execute(_OLDEST).fetchone()[0]
+    return LogBounds(first=end if first is None else first, end=end)
 
 
 def _next_offset(connection: sqlite3.Connection) -> int:

@@ -25,6 +25,7 @@ from eventbus.transport import (
     Consumption,
     DeadLetterEntry,
     Drift,
+    LogBounds,
     LogEntry,
     LogStart,
     Message,
@@ -93,8 +94,8 @@ class EmbeddedTransport:
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
         return log.follow(self._open_engine, start, until)
 
-    async def log_end(self) -> int:
-        return await log.end(self._open_engine)
+    async def log_bounds(self) -> LogBounds:
+        return await log.bounds(self._open_engine)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         return [entry async for batch in self.browse(queue, limit=limit) for entry in batch]

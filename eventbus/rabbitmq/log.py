@@ -22,7 +22,7 @@ from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Arrival, Wire
-from eventbus.transport import LogEntry, LogStart, Message
+from eventbus.transport import LogBounds, LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
 _QUIET: Final = 1.0
@@ -57,21 +57,27 @@ class Log:
         finally:
             await reader.close()
 
-    async def end(self, marks: ConfirmedPublisher) -> int:
-        """Right after a mark that is put there for it: no broker tells an AMQP client where a stream ends.
+    async def bounds(self, marks: ConfirmedPublisher) -> LogBounds:
+        """The end is behind a mark that is put there, for no broker tells a client where a stream ends.
 
         Raises `SendFailed` where it cannot be put, else as `read`.
         """
         mark = Message(b"", self.names.log, event_id=f"mark_{uuid.uuid4().hex}", queue=self.names.log)
         within = self.options.answer_timeout
         await marks.send([Publication(mark, self.names.route(mark))], timeout=within)
-        reader = await self._first("last", None)
         try:
             async with asyncio.timeout(within):
-                return await reader.offset_of(str(mark.event_id)) + 1
+                end = await self._offset_of(mark.event_id, "last") + 1
+                return LogBounds(first=await self._offset_of(None, "first"), end=end)
         except (TimeoutError, Lost) as loss:
-            problem = f"the end of {self.names.log} was not found: {loss or f'no answer in {within:g} s'}"
+            problem = f"the bounds of {self.names.log} were not found: {loss or f'no answer in {within:g} s'}"
             raise BrokerUnreachable(self.link.url, problem) from loss
+
+    async def _offset_of(self, mark: str | None, start: Literal["first", "last"]) -> int:
+        """Of the mark, or where there is none to look for of whatever comes first."""
+        reader = await self._first(start, None)
+        try:
+            return await reader.offset_of(mark)
         finally:
             await reader.close()
 
@@ -137,6 +143,7 @@ class _Reader:
         self._until = until
         self._arrived: list[LogEntry] = []
         self._marks: dict[str, int] = {}
+        self._oldest: int | None = None
         self._last_tag = 0
         self._last_offset = first_offset - 1
         self._wake = asyncio.Event()
@@ -188,10 +195,11 @@ class _Reader:
                 return
             await self._wire.settle(self._wire.ack(tag, multiple=True))
 
-    async def offset_of(self, mark: str) -> int:
-        """Raises `Lost` where the channel was lost before it came."""
+    async def offset_of(self, mark: str | None) -> int:
+        """Of the mark; None: of the first that came, mark or not. Raises `Lost` with the channel."""
         async for _ in self.batches():
-            if (offset := self._marks.get(mark)) is not None:
+            offset = self._oldest if mark is None else self._marks.get(mark)
+            if offset is not None:
                 return offset
         raise Lost("the channel was lost")
 
@@ -203,6 +211,7 @@ class _Reader:
         self._wake.set()
         offset = _offset(arrival.properties)
         self._last_offset = max(self._last_offset, offset)
+        self._oldest = offset if self._oldest is None else self._oldest
         if arrival.exchange == self._names.redeliver:
             self._marks[arrival.properties.message_id or ""] = offset
         elif offset >= self._first_offset and (self._until is None or offset < self._until):

@@ -29,6 +29,7 @@ from eventbus.transport import (
     Consumption,
     DeadLetterEntry,
     Drift,
+    LogBounds,
     LogEntry,
     LogStart,
     Message,
@@ -109,8 +110,8 @@ class RabbitMQTransport:
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[LogEntry]]]:
         return self._log.read(start, until)
 
-    async def log_end(self) -> int:
-        return await self._log.end(self._copies)
+    async def log_bounds(self) -> LogBounds:
+        return await self._log.bounds(self._copies)
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         async with aclosing(self.browse(queue, limit=limit)) as batches:

@@ -161,16 +161,30 @@ async def test_the_end_of_the_log_parts_what_was_sent_before_from_what_is_sent_a
     await transport.apply(CHARGE_ALONE)
     before, after = drive.some_messages(30), drive.some_messages(5)
     await drive.send(transport, *before)
-    end = await transport.log_end()
+    end = (await transport.log_bounds()).end
     await drive.send(transport, *after)
 
     assert drive.ids(await drive.stretch(transport, "first", end)) == drive.ids(before)
     assert drive.ids(await drive.history(transport, end, 5)) == drive.ids(after)
 
 
+async def test_the_log_begins_with_its_oldest_entry(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    empty = await transport.log_bounds()
+    assert empty.first <= empty.end
+    sent = drive.some_messages(3)
+    await drive.send(transport, *sent)
+
+    bounds = await transport.log_bounds()
+
+    entries = await drive.stretch(transport, bounds.first, bounds.end)
+    assert drive.ids(entries) == drive.ids(sent)
+    assert bounds.first <= entries[0].offset
+
+
 async def test_a_stretch_of_the_log_that_is_empty_ends_at_once(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
-    end = await transport.log_end()
+    end = (await transport.log_bounds()).end
     assert await drive.stretch(transport, "first", end) == []
     await drive.send(transport, *drive.some_messages(3))
 
@@ -185,7 +199,7 @@ async def test_a_stretch_between_two_ends_holds_what_was_sent_between_them(trans
     sent = drive.some_messages(9)
     for at in (0, 3, 6):
         await drive.send(transport, *sent[at : at + 3])
-        ends.append(await transport.log_end())
+        ends.append((await transport.log_bounds()).end)
 
     assert drive.ids(await drive.stretch(transport, ends[0], ends[1])) == drive.ids(sent[3:6])
 
@@ -194,7 +208,7 @@ async def test_a_stretch_of_the_log_from_a_time_ends_where_nothing_is_as_late(tr
     await transport.apply(CHARGE_ALONE)
     sent = drive.some_messages(3)
     await drive.send(transport, *sent)
-    end = await transport.log_end()
+    end = (await transport.log_bounds()).end
 
     later = await drive.stretch(transport, datetime.now(UTC) + timedelta(minutes=5), end)
 

@@ -1,0 +1,167 @@
+"""All that was ever published, in order: what the archive keeps, and then what the log has beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from eventbus.archive import Archive
+from eventbus.codec import Codec
+from eventbus.envelope import Envelope
+from eventbus.errors import Unreadable
+from eventbus.topic import matches
+from eventbus.transport import LogBounds, LogStart, Message, Transport
+
+SLACK: Final = timedelta(minutes=1)
+"""An event tells the time of its publisher's clock, and the log that of the broker's."""
+_PIECE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far somebody has read."""
+
+    number: int = 0
+    """The newest entry of the archive that was read."""
+    offset: int | None = None
+    """The entry of the log that comes next; None: the log has not been reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of the history."""
+
+    messages: Sequence[Message]
+    place: Place
+    """Where to go on after it."""
+    missing: int = 0
+    """So many entries that came before it had been removed by the log's retention, and are in no archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Which part of the history: what happened from `since` on and before `until`, as the events say."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __contains__(self, envelope: Envelope[Any]) -> bool:
+        return (self.since is None or envelope.timestamp >= self.since) and (
+            self.until is None or envelope.timestamp < self.until
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: of types that match one of `patterns`, of a period, of a key or a flow if given."""
+
+    patterns: tuple[str, ...] = ("#",)
+    period: Period = Period()
+    key: str | None = None
+    correlation_id: str | None = None
+
+    def has_type(self, message: Message) -> bool:
+        return any(matches(pattern, message.routing_key) for pattern in self.patterns)
+
+    def __contains__(self, envelope: Envelope[Any]) -> bool:
+        return (
+            envelope in self.period
+            and self.key in (None, envelope.key)
+            and self.correlation_id in (None, envelope.correlation_id)
+        )
+
+    def pick(self, messages: Sequence[Message], codec: Codec) -> tuple[list[Message], list[Unreadable]]:
+        """Those that are wanted, and why others of these types cannot be read at all."""
+        picked: list[Message] = []
+        unreadable: list[Unreadable] = []
+        for message in messages:
+            if not self.has_type(message):
+                continue
+            try:
+                envelope = codec.decode(message)
+            except Unreadable as error:
+                unreadable.append(error)
+                continue
+            if envelope in self:
+                picked.append(message)
+        return picked, unreadable
+
+
+class History:
+    """Reading disturbs nobody, and keeps no more in memory than a piece."""
+
+    def __init__(self, transport: Transport, archive: Archive | None = None) -> None:
+        """`archive`: an open one, or None where the log is all there is."""
+        self._transport = transport
+        self._archive = archive
+
+    async def bounds(self) -> LogBounds:
+        return await self._transport.log_bounds()
+
+    async def size(self, bounds: LogBounds) -> int:
+        """About how many entries there are, for an estimate of how long it takes."""
+        end = None if self._archive is None else await self._archive.end()
+        if end is None or end.next_offset is None:
+            return bounds.end - bounds.first
+        return end.number + max(0, bounds.end - end.next_offset)
+
+    async def read(self, place: Place, *, until: int, since: datetime | None = None) -> AsyncGenerator[Piece]:
+        """From a place to the offset `until` of the log; to be closed, as by `contextlib.aclosing`.
+
+        `since`: what happened before may be left out, and may not be. Where the log's retention has removed
+        what comes next, it is read from the archive, if that has it; an event may come twice then.
+        """
+        missing = 0
+        while True:
+            async with aclosing(self._archived(place, since)) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    place = piece.place
+            removed = await self._removed(place)
+            if removed == 0:
+                break
+            if not await self._has_archived(place):
+                missing, place = removed, Place(place.number, (place.offset or 0) + removed)
+                break
+            place = Place(place.number)
+        async with aclosing(self._logged(place, until, since)) as pieces:
+            async for piece in pieces:
+                yield Piece(piece.messages, piece.place, missing)
+                missing = 0
+
+    async def _archived(self, place: Place, since: datetime | None) -> AsyncGenerator[Piece]:
+        """As far as the archive is now, and at last the place in the log where that ends."""
+        if self._archive is None or place.offset is not None:
+            return
+        end = await self._archive.end()
+        number = place.number
+        while number < end.number:
+            entries = await self._archive.read(number, limit=_PIECE, since=since)
+            if not entries:
+                break
+            number = min(entries[-1].number, end.number)
+            yield Piece([each.message for each in entries if each.number <= number], Place(number))
+        yield Piece((), Place(end.number, end.next_offset))
+
+    async def _removed(self, place: Place) -> int:
+        """How many entries are not there any more between a place in the log and the log's first."""
+        if place.offset is None:
+            return 0
+        return max(0, (await self._transport.log_bounds()).first - place.offset)
+
+    async def _has_archived(self, place: Place) -> bool:
+        """Whether the archive has come further than this place in the log."""
+        if self._archive is None or place.offset is None:
+            return False
+        return ((await self._archive.end()).next_offset or 0) > place.offset
+
+    async def _logged(self, place: Place, until: int, since: datetime | None) -> AsyncGenerator[Piece]:
+        start: LogStart = "first" if since is None else since - SLACK
+        if place.offset is not None:
+            start = place.offset
+        async with self._transport.log(start, until=until) as batches:
+            async for batch in batches:
+                yield Piece([each.message for each in batch], Place(place.number, batch[-1].offset + 1))
