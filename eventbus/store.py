@@ -69,6 +69,10 @@ class Inbox(Protocol):
         """Forget what was claimed longer ago, at most `limit` of it; the answer is how many."""
         ...
 
+    async def remembers(self, subscription: str) -> bool:
+        """Whether anything is known that this subscription has handled, or is handling."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:

@@ -70,6 +70,12 @@ class PostgresInbox:
         )
         return changed_rows(status)
 
+    async def remembers(self, subscription: str) -> bool:
+        found = await self._lane.ask(
+            lambda connection: connection.fetchval(self._statements["remembers"], _text(subscription))
+        )
+        return bool(found)
+
     async def _exchange(self, connection: Connection, parameters: Sequence[object]) -> tuple[str, list[int]]:
         for tried in range(_TRIES):
             try:

@@ -27,6 +27,12 @@ DELETE FROM {schema}.inbox WHERE (subscription, event_id, replay) IN (
     WHERE claimed_at < $1 ORDER BY claimed_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 
+-- name: remembers
+-- Asked for in the order of the index: a plan made for a subscription that has most of the rows would read
+-- all of them for one that has none.
+SELECT subscription = $1 FROM {schema}.inbox WHERE subscription >= $1
+ORDER BY subscription, event_id, replay LIMIT 1
+
 -- name: put
 SELECT {schema}.put($1, $2, $3, $4, $5, $6, $7, $8)
 

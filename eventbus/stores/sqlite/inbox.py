@@ -49,6 +49,13 @@ class SqliteInbox:
 
         return await self._access.write(purge, durable=False)
 
+    async def remembers(self, subscription: str) -> bool:
+        def remembers(connection: sqlite3.Connection) -> bool:
+            (found,) = connection.execute(statements()["remembers"], {"subscription": subscription}).fetchone()
+            return bool(found)
+
+        return await self._access.read(remembers)
+
 
 Row = dict[str, Any]
 

@@ -44,6 +44,9 @@ DELETE FROM eventbus_inbox WHERE (subscription, event_id, replay) IN (
     WHERE claimed_at < :before ORDER BY claimed_at LIMIT :limit
 )
 
+-- name: remembers
+SELECT EXISTS (SELECT 1 FROM eventbus_inbox WHERE subscription = :subscription)
+
 -- name: put
 INSERT INTO eventbus_outbox (event_id, key, queue, properties, body, checksum, due_at, created_at)
 VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :created_at)
