@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from eventbus.errors import EventBusError
+from eventbus.logbook import Logbook
 from eventbus.transport import Message
 
 
@@ -168,6 +169,11 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox | None:
+        """None where the store is an inbox only."""
+        ...
+
+    @property
+    def logbook(self) -> Logbook | None:
         """None where the store is an inbox only."""
         ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import cache
@@ -81,7 +81,7 @@ class RedisInbox:
     async def remembers(self, subscription: str) -> bool:
         *_, known = self._owner.shared
         async with self._server.asked() as client:
-            return bool(await cast("Awaitable[bool]", client.hexists(known, subscription)))
+            return await client.hexists(known, subscription)
 
 
 class Owner:

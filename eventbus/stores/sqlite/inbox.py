@@ -51,7 +51,9 @@ class SqliteInbox:
 
     async def remembers(self, subscription: str) -> bool:
         def remembers(connection: sqlite3.Connection) -> bool:
-            (found,) = connection.execute(statements()["remembers"], {"subscription": subscription}).fetchone()
+            (found,) = connection.execute(
+                statements()["remembers"], {"subscription": subscription}
+            ).fetchone()
             return bool(found)
 
         return await self._access.read(remembers)
