@@ -74,9 +74,8 @@ class Archive(Protocol):
     async def read(
         self, after: int, *, limit: int, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[ArchivedEntry]:
-        """The entries of the next numbers, in their order; those that occurred from `since` on, before `until`.
-
-        Fewer than `limit` only at the end.
+        """The entries of the next numbers, in their order; of those that occurred from `since` on, before
+        `until`. Fewer than `limit` only at the end.
         """
         ...
 
@@ -89,6 +88,6 @@ class ArchiveMoved(EventBusError):
         self.expected = expected
         self.actual = actual
         super().__init__(
-            f"the archive at {url} has come to offset {actual} of the log, and not to {expected}: another process "
-            "copies to it. Nothing was written; one is enough."
+            f"the archive at {url} has come to offset {actual} of the log, and not to {expected}: another "
+            "process copies to it. Nothing was written; one is enough."
         )

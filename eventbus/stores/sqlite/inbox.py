@@ -50,13 +50,11 @@ class SqliteInbox:
         return await self._access.write(purge, durable=False)
 
     async def remembers(self, subscription: str) -> bool:
-        def remembers(connection: sqlite3.Connection) -> bool:
-            (found,) = connection.execute(
-                statements()["remembers"], {"subscription": subscription}
-            ).fetchone()
-            return bool(found)
-
-        return await self._access.read(remembers)
+        asked = {"subscription": subscription}
+        (found,) = await self._access.read(
+            lambda connection: connection.execute(statements()["remembers"], asked).fetchone()
+        )
+        return bool(found)
 
 
 Row = dict[str, Any]
