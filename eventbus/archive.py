@@ -74,10 +74,8 @@ class Archive(Protocol):
     async def read(
         self, after: int, *, limit: int, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[ArchivedEntry]:
-        """The entries of the next numbers, in their order; those that occurred from `since` on and
-        before `until`.
-
-        Fewer than `limit` only at the end.
+        """The entries of the next numbers, in their order; of those that occurred from `since` on, before
+        `until`. Fewer than `limit` only at the end.
         """
         ...
 

@@ -29,13 +29,17 @@ class Page:
 
 
 class Logbook(Protocol):
-    """Pages are in the hand of a process (one opened store), and stay there while it says that it lives."""
+    """Pages are in the hand of a process (one opened store), and stay there while it says that it lives.
+
+    Everything raises `StoreUnavailable`.
+    """
 
     async def take(self, kind: str, name: str, text: str) -> tuple[bool, Page]:
         """Whether it is in our hand from now on, and the page as it is after that.
 
         Makes it, with this text, where there is none; a page that is there keeps its own, and loses its wish.
-        Not taken where any living process has it in hand, be it this one. Raises `StoreUnavailable`.
+        Not taken where any living process has it in hand, be it this one. Raises `StoreUnavailable`, and then
+        it may be in our hand: `leave` it before it is asked for again.
         """
         ...
 
@@ -48,11 +52,14 @@ class Logbook(Protocol):
         ...
 
     async def ask(self, kind: str, name: str, wish: str) -> Page | None:
-        """Let the process that has it in hand know; the page, or None where there is none."""
+        """Let the process that has it in hand know; the page, or None where there is none.
+
+        In nobody's hand it gets no wish: there is nobody to ask.
+        """
         ...
 
     async def erase(self, kind: str, name: str) -> None:
-        """Changes nothing where there is no such page."""
+        """Whoever has it in hand finds out when it writes. Changes nothing where there is no such page."""
         ...
 
     async def page(self, kind: str, name: str) -> Page | None: ...

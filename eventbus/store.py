@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from eventbus.errors import EventBusError
+from eventbus.logbook import Logbook
 from eventbus.transport import Message
 
 
@@ -67,6 +68,10 @@ class Inbox(Protocol):
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         """Forget what was claimed longer ago, at most `limit` of it; the answer is how many."""
+        ...
+
+    async def remembers(self, subscription: str) -> bool:
+        """Whether anything is known that this subscription has handled, or is handling."""
         ...
 
 
@@ -164,6 +169,11 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox | None:
+        """None where the store is an inbox only."""
+        ...
+
+    @property
+    def logbook(self) -> Logbook | None:
         """None where the store is an inbox only."""
         ...
 

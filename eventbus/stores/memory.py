@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -25,6 +25,8 @@ class MemoryInbox:
         self._claimed: OrderedDict[InboxKey, datetime] = OrderedDict()
         """In the order in which they were claimed."""
         self._handled: set[InboxKey] = set()
+        self._known: Counter[str] = Counter()
+        """How many keys of each subscription."""
 
     async def exchange(
         self,
@@ -35,14 +37,14 @@ class MemoryInbox:
     ) -> InboxAnswer:
         now = self._clock.now()
         for key in complete:
-            self._claimed.setdefault(key, now)
+            self._remember(key, now)
             self._handled.add(key)
         for key in release:
-            if key not in self._handled:
-                self._claimed.pop(key, None)
+            if key in self._claimed and key not in self._handled:
+                self._forget(key)
         claims = [self._claim(key, now) for key in claim]
         while len(self._claimed) > self._limit:
-            self._handled.discard(self._claimed.popitem(last=False)[0])
+            self._forget(next(iter(self._claimed)))
         return InboxAnswer(claims)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
@@ -50,15 +52,27 @@ class MemoryInbox:
         aged = takewhile(lambda entry: entry[1] < before, self._claimed.items())
         forgotten = [key for key, _ in islice(aged, limit)]
         for key in forgotten:
-            del self._claimed[key]
-            self._handled.discard(key)
+            self._forget(key)
         return len(forgotten)
+
+    async def remembers(self, subscription: str) -> bool:
+        return self._known[subscription] > 0
 
     def _claim(self, key: InboxKey, now: datetime) -> Claim:
         if key in self._handled:
             return Claim.HANDLED
-        self._claimed.setdefault(key, now)
+        self._remember(key, now)
         return Claim.OURS
+
+    def _remember(self, key: InboxKey, now: datetime) -> None:
+        if key not in self._claimed:
+            self._claimed[key] = now
+            self._known[key.subscription] += 1
+
+    def _forget(self, key: InboxKey) -> None:
+        del self._claimed[key]
+        self._handled.discard(key)
+        self._known[key.subscription] -= 1
 
 
 class MemoryStore:
@@ -77,6 +91,10 @@ class MemoryStore:
 
     @property
     def outbox(self) -> None:
+        return None
+
+    @property
+    def logbook(self) -> None:
         return None
 
     async def open(self) -> None:

@@ -70,6 +70,12 @@ class PostgresInbox:
         )
         return changed_rows(status)
 
+    async def remembers(self, subscription: str) -> bool:
+        found = await self._lane.ask(
+            lambda connection: connection.fetchval(self._statements["remembers"], storable(subscription))
+        )
+        return bool(found)
+
     async def _exchange(self, connection: Connection, parameters: Sequence[object]) -> tuple[str, list[int]]:
         for tried in range(_TRIES):
             try:
@@ -86,9 +92,9 @@ class PostgresInbox:
 
 def columns(keys: Sequence[InboxKey]) -> tuple[list[str], list[str], list[str]]:
     return (
-        [_text(key.subscription) for key in keys],
-        [_text(key.event_id) for key in keys],
-        [_text(key.replay) for key in keys],
+        [storable(key.subscription) for key in keys],
+        [storable(key.event_id) for key in keys],
+        [storable(key.replay) for key in keys],
     )
 
 
@@ -102,6 +108,6 @@ def _order(key: InboxKey) -> tuple[str, str, str]:
     return key.subscription, key.event_id, key.replay
 
 
-def _text(value: str) -> str:
+def storable(value: str) -> str:
     """PostgreSQL has no NUL in a text, and UTF-8 no lone surrogate; a replay's header may have either."""
     return value if value.isprintable() else value.encode("unicode_escape").decode()

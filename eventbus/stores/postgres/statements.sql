@@ -27,6 +27,12 @@ DELETE FROM {schema}.inbox WHERE (subscription, event_id, replay) IN (
     WHERE claimed_at < $1 ORDER BY claimed_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 
+-- name: remembers
+-- Asked for in the order of the index: a plan made for a subscription that has most of the rows would read
+-- all of them for one that has none.
+SELECT subscription = $1 FROM {schema}.inbox WHERE subscription >= $1
+ORDER BY subscription, event_id, replay LIMIT 1
+
 -- name: put
 SELECT {schema}.put($1, $2, $3, $4, $5, $6, $7, $8)
 
@@ -56,3 +62,28 @@ WHERE sent_at IS NULL AND NOT damaged
 
 -- name: place
 SELECT current_database(), to_regclass($1)::oid::bigint, obj_description(to_regclass($1)::oid, 'pg_class')
+
+-- name: take_page
+SELECT is_taken, found_text, found_wish FROM {schema}.take_page($1, $2, $3, $4, $5)
+
+-- name: write_page
+UPDATE {schema}.logbook SET text = $3 WHERE kind = $1 AND name = $2 AND owner = $4
+RETURNING kind, name, text, wish, true
+
+-- name: leave_page
+UPDATE {schema}.logbook SET owner = NULL, wish = '' WHERE kind = $1 AND name = $2 AND owner = $3
+
+-- name: ask_page
+UPDATE {schema}.logbook SET wish = $4
+WHERE kind = $1 AND name = $2 AND (owner = $3 OR {schema}.is_alive(owner))
+
+-- name: erase_page
+DELETE FROM {schema}.logbook WHERE kind = $1 AND name = $2
+
+-- name: page
+SELECT kind, name, text, wish, coalesce(owner = $3, false) OR {schema}.is_alive(owner)
+FROM {schema}.logbook WHERE kind = $1 AND name = $2
+
+-- name: pages
+SELECT kind, name, text, wish, coalesce(owner = $2, false) OR {schema}.is_alive(owner)
+FROM {schema}.logbook WHERE kind = $1 ORDER BY id

@@ -14,6 +14,7 @@ from eventbus.stores.postgres.database import Identity, prepare
 from eventbus.stores.postgres.inbox import PostgresInbox
 from eventbus.stores.postgres.joining import Place
 from eventbus.stores.postgres.lane import Lane
+from eventbus.stores.postgres.logbook import PostgresLogbook
 from eventbus.stores.postgres.outbox import PostgresOutbox
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
@@ -37,6 +38,7 @@ class _Opened:
         self.lane = Lane(address, options.timeout)
         self.inbox = PostgresInbox(self.lane, self.owner, statements, clock)
         self.outbox = PostgresOutbox(address, statements, options, clock)
+        self.logbook = PostgresLogbook(self.lane, self.owner, statements)
         self.transactions = Transactions(address, options.timeout)
         self.place = Place(address, statements, identity)
 
@@ -68,6 +70,10 @@ class PostgresStore:
     @property
     def outbox(self) -> PostgresOutbox:
         return self._parts.outbox
+
+    @property
+    def logbook(self) -> PostgresLogbook:
+        return self._parts.logbook
 
     async def open(self) -> None:
         async with self._opening:

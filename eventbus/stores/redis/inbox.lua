@@ -2,12 +2,19 @@
 --
 -- KEYS[1]  sorted set: every member that is handled or being handled, by the time of its claim
 -- KEYS[2]  hash: of what is being handled, whose it is; what is in the first and not in here is handled
--- KEYS[3]  the owner's sign of life, which expires
+-- KEYS[3]  hash: how many members each subscription has, where it has any
+-- KEYS[4]  the owner's sign of life, which expires
 -- ARGV     owner, its lease in ms, prefix of owners' keys, now, how many to complete, to release, to claim;
 --          and then the members
 local owner, lease, owners, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local at = 7
-redis.call('SET', KEYS[3], '1', 'PX', lease)
+redis.call('SET', KEYS[4], '1', 'PX', lease)
+
+local known = {}
+local function count(member, difference)
+    local subscription = string.match(member, '^[^\n]*')
+    known[subscription] = (known[subscription] or 0) + difference
+end
 
 local lost = {}
 for _ = 1, tonumber(ARGV[5]) do
@@ -18,7 +25,8 @@ for _ = 1, tonumber(ARGV[5]) do
     elseif holder then
         lost[#lost + 1] = ARGV[at]
     else
-        redis.call('ZADD', KEYS[1], 'NX', now, ARGV[at])  -- forgotten meanwhile: it is handled all the same
+        -- Where it was forgotten meanwhile it is handled all the same.
+        count(ARGV[at], redis.call('ZADD', KEYS[1], 'NX', now, ARGV[at]))
     end
 end
 
@@ -26,7 +34,7 @@ for _ = 1, tonumber(ARGV[6]) do
     at = at + 1
     if redis.call('HGET', KEYS[2], ARGV[at]) == owner then
         redis.call('HDEL', KEYS[2], ARGV[at])
-        redis.call('ZREM', KEYS[1], ARGV[at])
+        count(ARGV[at], -redis.call('ZREM', KEYS[1], ARGV[at]))
     end
 end
 
@@ -42,8 +50,14 @@ for _ = 1, tonumber(ARGV[7]) do
         claim = 2
     elseif holder ~= owner then
         redis.call('HSET', KEYS[2], ARGV[at], owner)
-        redis.call('ZADD', KEYS[1], now, ARGV[at])
+        count(ARGV[at], redis.call('ZADD', KEYS[1], now, ARGV[at]))
     end
     claims[#claims + 1] = claim
+end
+
+for subscription, difference in pairs(known) do
+    if difference ~= 0 and redis.call('HINCRBY', KEYS[3], subscription, difference) <= 0 then
+        redis.call('HDEL', KEYS[3], subscription)
+    end
 end
 return {claims, lost}

@@ -1,7 +1,8 @@
 """The `Store` on Redis 5 or newer: an inbox only.
 
 What is handled is one member of a sorted set, by the time of its claim; what is being handled is in a hash
-beside it, with its owner. So an entry that stays costs no key of its own. Redis keeps what it has answered
+beside it, with its owner. So an entry that stays costs no key of its own. How many a subscription has is
+counted in a third, for members are in the order of their time. Redis keeps what it has answered
 for as well as it is told to: without `appendonly yes` a crash forgets the last minutes.
 """
 
@@ -77,6 +78,11 @@ class RedisInbox:
         async with self._server.asked():
             return cast("int", await self._purge(keys=self._owner.shared, args=[before, limit]))
 
+    async def remembers(self, subscription: str) -> bool:
+        *_, known = self._owner.shared
+        async with self._server.asked() as client:
+            return await client.hexists(known, subscription)
+
 
 class Owner:
     """This process as one that claims: who it is, and that it lives. Its id is never another's."""
@@ -87,7 +93,7 @@ class Owner:
         self.id = uuid.uuid4().hex
         self.lease = round(options.lease * 1000)
         """Milliseconds."""
-        self.shared = (f"{place}:age", f"{place}:held")
+        self.shared = (f"{place}:age", f"{place}:held", f"{place}:known")
         self.prefix = f"{place}:owner:"
         self.key = self.prefix + self.id
         self._beat = options.lease / 3
@@ -141,6 +147,10 @@ class RedisStore:
 
     @property
     def outbox(self) -> None:
+        return None
+
+    @property
+    def logbook(self) -> None:
         return None
 
     async def open(self) -> None:

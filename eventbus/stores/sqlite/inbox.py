@@ -49,6 +49,13 @@ class SqliteInbox:
 
         return await self._access.write(purge, durable=False)
 
+    async def remembers(self, subscription: str) -> bool:
+        asked = {"subscription": subscription}
+        (found,) = await self._access.read(
+            lambda connection: connection.execute(statements()["remembers"], asked).fetchone()
+        )
+        return bool(found)
+
 
 Row = dict[str, Any]
 

@@ -44,6 +44,9 @@ DELETE FROM eventbus_inbox WHERE (subscription, event_id, replay) IN (
     WHERE claimed_at < :before ORDER BY claimed_at LIMIT :limit
 )
 
+-- name: remembers
+SELECT EXISTS (SELECT 1 FROM eventbus_inbox WHERE subscription = :subscription)
+
 -- name: put
 INSERT INTO eventbus_outbox (event_id, key, queue, properties, body, checksum, due_at, created_at)
 VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :created_at)
@@ -82,3 +85,41 @@ DELETE FROM eventbus_outbox WHERE id IN (
 -- name: backlog
 SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM eventbus_outbox
 WHERE sent_at IS NULL AND damaged = 0
+
+-- name: make_page
+INSERT INTO eventbus_logbook (kind, name, text) VALUES (:kind, :name, :text) ON CONFLICT DO NOTHING
+
+-- name: take_page
+UPDATE eventbus_logbook SET owner = :owner, wish = ''
+WHERE kind = :kind AND name = :name AND (
+    owner IS NULL OR owner <> :owner AND NOT EXISTS (
+        SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_logbook.owner AND other.expires_at > :now
+    )
+)
+
+-- name: write_page
+UPDATE eventbus_logbook SET text = :text WHERE kind = :kind AND name = :name AND owner = :owner
+
+-- name: leave_page
+UPDATE eventbus_logbook SET owner = NULL, wish = '' WHERE kind = :kind AND name = :name AND owner = :owner
+
+-- name: ask_page
+UPDATE eventbus_logbook SET wish = :wish
+WHERE kind = :kind AND name = :name AND (
+    owner = :owner OR EXISTS (
+        SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_logbook.owner AND other.expires_at > :now
+    )
+)
+
+-- name: erase_page
+DELETE FROM eventbus_logbook WHERE kind = :kind AND name = :name
+
+-- name: page
+SELECT kind, name, text, wish, page.owner IS NOT NULL AND (page.owner = :owner OR coalesce(holder.expires_at > :now, 0))
+FROM eventbus_logbook AS page LEFT JOIN eventbus_owner AS holder ON holder.id = page.owner
+WHERE kind = :kind AND name = :name
+
+-- name: pages
+SELECT kind, name, text, wish, page.owner IS NOT NULL AND (page.owner = :owner OR coalesce(holder.expires_at > :now, 0))
+FROM eventbus_logbook AS page LEFT JOIN eventbus_owner AS holder ON holder.id = page.owner
+WHERE kind = :kind ORDER BY page.id

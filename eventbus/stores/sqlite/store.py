@@ -15,6 +15,7 @@ from eventbus.stores.sqlite.address import Address
 from eventbus.stores.sqlite.database import explained, prepare
 from eventbus.stores.sqlite.inbox import SqliteInbox
 from eventbus.stores.sqlite.joining import join
+from eventbus.stores.sqlite.logbook import SqliteLogbook
 from eventbus.stores.sqlite.outbox import SqliteOutbox
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.transaction import Transactions
@@ -35,6 +36,7 @@ class _Opened:
         self.watch = Watch(address, options.poll_interval)
         self.inbox = SqliteInbox(self.access, self.owner, clock)
         self.outbox = SqliteOutbox(self.access, self.owner, options, clock, self.watch)
+        self.logbook = SqliteLogbook(self.access, self.owner)
         self.transactions = Transactions(address, options.timeout, self.owner, self.watch)
 
 
@@ -67,6 +69,10 @@ class SqliteStore:
     @property
     def outbox(self) -> SqliteOutbox:
         return self._parts.outbox
+
+    @property
+    def logbook(self) -> SqliteLogbook:
+        return self._parts.logbook
 
     async def open(self) -> None:
         async with self._opening:

@@ -11,6 +11,7 @@ from eventbus.transport import Message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eventbus.logbook import Logbook
     from eventbus.store import Outbox, OutboxEntry, Store
 
 _NUMBERS = count(1)
@@ -33,6 +34,11 @@ def a_message(event_id: str | None = None) -> Message:
 
 def some_messages(count: int) -> list[Message]:
     return [a_message() for _ in range(count)]
+
+
+def logbook_of(store: Store) -> Logbook:
+    assert store.logbook is not None
+    return store.logbook
 
 
 async def claim(store: Store, *keys: InboxKey) -> list[Claim]:

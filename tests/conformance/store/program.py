@@ -6,6 +6,7 @@ KIND URL late             claims a key, and completes it when it has been frozen
 KIND URL write            inserts a row, puts an event, completes a key, in a transaction that it never ends
 KIND URL take             takes what is in the outbox, and sends nothing
 KIND URL put COUNT        puts so many events
+KIND URL page             takes a page of the logbook, and writes to it when it has been frozen
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from eventbus.logbook import OutOfHand
 from tests.conformance.store import drive
 from tests.conformance.store.kinds import Place
 
@@ -37,6 +39,8 @@ async def main(kind: str, url: str, what: str, *arguments: str) -> None:
                 say("holding")
             case "late", ():
                 await late(store)
+            case "page", ():
+                await page(store)
             case "write", ():
                 await write(store)
             case "take", ():
@@ -57,13 +61,29 @@ async def late(store: Store) -> None:
     key = drive.a_key()
     await drive.claim(store, key)
     say("holding")
+    await thawed()
+    answer = await store.inbox.exchange(complete=[key])
+    say(f"lost {len(answer.lost)}")
+
+
+async def page(store: Store) -> None:
+    logbook = drive.logbook_of(store)
+    await logbook.take("replay", "one", "begun")
+    say("taken")
+    await thawed()
+    try:
+        await logbook.write("replay", "one", "too late")
+    except OutOfHand:
+        say("out of hand")
+
+
+async def thawed() -> None:
+    """Returns when this process has been frozen."""
     while True:
         before = time.monotonic()
         await asyncio.sleep(0.02)
         if time.monotonic() - before > FROZEN:
-            break
-    answer = await store.inbox.exchange(complete=[key])
-    say(f"lost {len(answer.lost)}")
+            return
 
 
 async def write(store: Store) -> None:

@@ -124,6 +124,31 @@ async def test_a_purge_forgets_no_more_than_its_limit(store: Store) -> None:
     assert counts == [2, 2, 1, 0]
 
 
+async def test_the_inbox_remembers_a_subscription_that_handles_or_has_handled(store: Store) -> None:
+    claimed, handled = drive.a_key(subscription="payment.charge"), drive.a_key(subscription="email.notify")
+    await drive.claim(store, claimed, handled)
+    await store.inbox.exchange(complete=[handled])
+
+    asked = ("payment.charge", "email.notify", "email", "payment.charge2", "order.made", "zebra.feed")
+    assert [await store.inbox.remembers(name) for name in asked] == [True, True, False, False, False, False]
+
+
+async def test_the_inbox_remembers_a_subscription_until_nothing_of_it_is_left(store: Store) -> None:
+    released, purged = drive.some_keys(2)
+    await drive.claim(store, released, purged)
+    await store.inbox.exchange(complete=[purged], release=[released])
+    assert await store.inbox.remembers(purged.subscription)
+
+    await asyncio.sleep(0.1)  # it is to be old
+    await store.inbox.purge(older=timedelta(seconds=0.05), limit=100)
+    assert not await store.inbox.remembers(purged.subscription)
+
+    await drive.claim(store, released)
+    assert await store.inbox.remembers(released.subscription)
+    await store.inbox.exchange(release=[released])
+    assert not await store.inbox.remembers(released.subscription)
+
+
 @SHARED
 async def test_what_another_process_is_handling_is_held(store: Store, other: Store) -> None:
     key = drive.a_key()

@@ -16,6 +16,7 @@ from eventbus.clock import SystemClock
 from eventbus.errors import ConfigurationError
 from eventbus.store import Claim, InboxKey, StoreUnavailable, WrongTransaction
 from eventbus.stores.looking import backlog_at
+from eventbus.stores.postgres.statements import Statements, migrations
 from eventbus.stores.postgres.store import PostgresStore
 from eventbus.transport import Message
 from tests.support.postgres_server import create_database, drop_database
@@ -87,6 +88,22 @@ async def test_an_odd_replay_id_is_a_key_like_any_other(store: PostgresStore) ->
     await store.inbox.exchange(complete=[odd])
 
     assert (await store.inbox.exchange(claim=[odd, KEY])).claims == [Claim.HANDLED, Claim.OURS]
+
+
+async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(
+    connection: asyncpg.Connection, postgres_url: str
+) -> None:
+    await connection.execute('CREATE SCHEMA "eventbus"')
+    await connection.execute(Statements("eventbus").said(migrations()[0]))
+    await connection.execute("INSERT INTO eventbus.store (version) VALUES (1)")
+    await connection.execute("INSERT INTO eventbus.inbox VALUES ('payment.charge', 'evt_1', '', NULL, 1)")
+
+    store = PostgresStore(postgres_url)
+    await store.open()
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+    assert (await store.logbook.take("replay", "one", "{}"))[0]
+    await store.close()
 
 
 async def test_a_newer_schema_is_refused(

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from eventbus.errors import ConfigurationError
-from eventbus.store import InboxKey, WrongTransaction
+from eventbus.store import Claim, InboxKey, WrongTransaction
 from eventbus.stores.opening import store_for
+from eventbus.stores.sqlite.statements import migrations
 from eventbus.stores.sqlite.store import SqliteStore
 from eventbus.transport import Message
 
@@ -148,6 +149,22 @@ async def test_the_lock_is_taken_with_the_first_statement(store: SqliteStore, pa
             pytest.raises(sqlite3.OperationalError, match="locked"),
         ):
             other.execute("BEGIN IMMEDIATE")
+
+
+async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as first:
+        for statement in migrations()[0]:
+            first.execute(statement)
+        first.execute("CREATE TABLE eventbus_store (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
+        first.execute("INSERT INTO eventbus_store VALUES (1, 1)")
+        first.execute("INSERT INTO eventbus_inbox VALUES ('payment.charge', 'evt_1', '', NULL, 1)")
+
+    store = SqliteStore(f"sqlite:///{path}")
+    await store.open()
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+    assert (await store.logbook.take("replay", "one", "{}"))[0]
+    await store.close()
 
 
 async def test_a_store_of_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
