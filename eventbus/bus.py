@@ -6,20 +6,22 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from eventbus import handling_time
+from eventbus.catchup import CatchUps
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec, Limits
+from eventbus.connecting import connect
 from eventbus.envelope import Envelope
-from eventbus.errors import ConfigurationError, EventBusError, TopologyError, shorten
+from eventbus.errors import ConfigurationError, EventBusError, InvalidSubscription, TopologyError
 from eventbus.event import Event
+from eventbus.history import History
 from eventbus.keeping import Kept
 from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
-from eventbus.pipelines import Pipelines, needs_store
+from eventbus.pipelines import Pipelines, ServiceStore, needs_store
 from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
 from eventbus.sending import OnUnavailable
@@ -27,7 +29,7 @@ from eventbus.service import Service
 from eventbus.settings import Settings
 from eventbus.stopping import done_before, on_signals
 from eventbus.store import StoreUnavailable
-from eventbus.transport import Topology, Transport
+from eventbus.transport import Topology
 from eventbus.worker import Worker
 
 
@@ -189,6 +191,7 @@ class Bus:
             known=self.registry,
             grace=self.settings.shutdown_grace,
             pause_after=self.settings.pause_after,
+            catch_ups=self._catch_ups(services, shared),
         )
         self._workers.append(worker)
         try:
@@ -211,6 +214,19 @@ class Bus:
         """Let no worker that stops wait for its handlers: what they have begun is handed over again."""
         for worker in self._workers:
             worker.hurry()
+
+    def _catch_ups(self, services: Sequence[Service], shared: ServiceStore | None) -> CatchUps | None:
+        """Raises `InvalidSubscription` where one begins in the past and nothing can keep how far it is."""
+        late = [member for service in services for member in service if member.subscription.start != "new"]
+        if not late or shared is None:
+            return None
+        if (logbook := shared.store.logbook) is None:
+            problem = f"it starts in the past, and the store {shared.store.url} cannot keep how far it is"
+            remedy = "Use a store with transactions: EVENTBUS_STORE=sqlite:///eventbus.db, or postgresql://…"
+            raise InvalidSubscription(late[0].queue, problem, remedy)
+        history = History(self.transport)
+        inbox = shared.store.inbox
+        return CatchUps(self.transport, history, logbook, inbox, self._codec, self.clock)
 
     async def _declares(self, services: Sequence[Service]) -> bool:
         """Whether the broker has all queues; if not, each subscription sees to its own."""
@@ -242,44 +258,6 @@ class Bus:
 def topology(services: Iterable[Service]) -> Topology:
     """The queues of several services together."""
     return Topology(tuple(queue for service in services for queue in service.topology.queues))
-
-
-def connect(settings: Settings, source: str, clock: Clock) -> Transport:
-    """The transport that the URL asks for, not opened yet; its driver is imported here and not before."""
-    url = settings.url
-    scheme = url.partition(":")[0].lower()
-    if scheme in ("amqp", "amqps"):
-        from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
-
-        return RabbitMQTransport(
-            url,
-            RabbitMQOptions(
-                namespace=settings.namespace,
-                connection_name=f"eventbus {shorten(source)}",
-                connect_timeout=settings.connect_timeout,
-                log_max_age=timedelta(days=settings.log_max_age_days),
-                log_max_bytes=settings.log_max_bytes,
-                management_url=settings.management_url,
-                consumer_timeout=settings.consumer_timeout or None,
-            ),
-            clock,
-        )
-    if scheme == "sqlite":
-        from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, path_from_url
-
-        return EmbeddedTransport(
-            path_from_url(url),
-            EmbeddedOptions(
-                synchronous=settings.synchronous,
-                log_max_age=timedelta(days=settings.log_max_age_days),
-                log_max_bytes=settings.log_max_bytes,
-            ),
-            clock,
-        )
-    raise ConfigurationError(
-        f"the URL begins with {scheme!r}: use amqp://user:password@host/vhost, sqlite:///events.db "
-        "or sqlite://:memory:"
-    )
 
 
 def _namespace_of(module: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Final
 
+from eventbus.catchup import CatchUp
 from eventbus.circuit import Circuit
 from eventbus.errors import BrokerUnreachable, TopologyError, describe
 from eventbus.handling_time import longest_pause
@@ -16,6 +17,7 @@ from eventbus.once import Settled
 from eventbus.outcome import Ack
 from eventbus.pipeline import Pipeline
 from eventbus.service import Member
+from eventbus.store import StoreUnavailable
 from eventbus.transport import Consumption, Delivery, Topology, Transport
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
@@ -37,14 +39,16 @@ class Subscriber:
         *,
         pause_after: int = 0,
         declare: Declare | None = None,
+        catch_up: CatchUp | None = None,
     ) -> None:
-        """`declare`: where its queue is still to be declared."""
+        """`declare`: where its queue is still to be declared. `catch_up`: where it begins in the past."""
         self.member = member
         self.ready = asyncio.Event()
-        """Set while the broker hands over to it."""
+        """Set while events are handed over to it, from the history or from its queue."""
         self.tried = asyncio.Event()
         """Set when the broker has handed over to it once, or has said why it never will."""
         self._declare = declare
+        self._catch_up = catch_up
         self._pause_length = PAUSE_AFTER_TROUBLE
         self._trouble = ""
         self._pipeline = pipeline
@@ -61,8 +65,10 @@ class Subscriber:
             try:
                 if self._declare is not None:
                     await self._declare(Topology((self.member.spec,)))
-                await self._consume()
-            except (TopologyError, BrokerUnreachable) as error:
+                await self._live_through_the_past()
+                prefetch = self.member.subscription.prefetch
+                await self._consume(self._transport.consume(self.member.queue, prefetch=prefetch))
+            except (TopologyError, BrokerUnreachable, StoreUnavailable) as error:
                 self._refused(error)
                 await self._pause()
             except Exception as error:  # noqa: BLE001 -- one subscription's trouble never stops the others
@@ -77,12 +83,22 @@ class Subscriber:
         if self._consumption is not None:
             await self._consumption.stop()
 
-    async def _consume(self) -> None:
+    async def _live_through_the_past(self) -> None:
+        """Handle what was published before this subscription existed, unless that is done."""
+        if (catch_up := self._catch_up) is None or catch_up.has_ended:
+            return
+        self.tried.set()
+        self.ready.set()  # it waits for its turn, where another process does this
+        try:
+            if await catch_up.is_due(self._stopping):
+                await self._consume(catch_up.consuming(prefetch=self.member.subscription.prefetch))
+        finally:
+            self.ready.clear()
+
+    async def _consume(self, source: AbstractAsyncContextManager[Consumption]) -> None:
         subscription = self.member.subscription
         async with AsyncExitStack() as stack:
-            consumption = await stack.enter_async_context(
-                self._transport.consume(self.member.queue, prefetch=subscription.prefetch)
-            )
+            consumption = await stack.enter_async_context(source)
             self._consumption = consumption
             settling = Settling(consumption)
             intake = (
@@ -106,7 +122,7 @@ class Subscriber:
         while deliveries := await intake.take():
             settling.add(await self._circuit.run(partial(self._pipeline.process, deliveries)))
 
-    def _refused(self, error: TopologyError | BrokerUnreachable) -> None:
+    def _refused(self, error: TopologyError | BrokerUnreachable | StoreUnavailable) -> None:
         """Said once, however often it is tried again."""
         trouble = describe(error)
         if trouble != self._trouble:

@@ -92,9 +92,20 @@ class Subscription(Generic[P, R]):
                 f"with prefetch={self.prefetch} a batch of {self.batch.size} never gets full",
                 "Leave prefetch out: it is two batches then",
             )
-        if self.start != "new":
+        self._check_start()
+
+    def _check_start(self) -> None:
+        start: object = self.start
+        if isinstance(start, datetime):
+            if start.utcoffset() is None:
+                raise self._wrong(f"start={start} has no time zone", "Write datetime(…, tzinfo=UTC)")
+        elif start not in ("new", "beginning"):
+            raise self._wrong(f"start={start!r}", 'Use "new", "beginning", or a datetime with its time zone')
+        if start != "new" and not self.deduplicate:
             raise self._wrong(
-                "it is to start in the past, which this version cannot do yet", 'Use start="new", the default'
+                "it is to start in the past, and what is published meanwhile comes from the history and from "
+                "the queue",
+                "Leave deduplicate=False out",
             )
 
     def _check_function(self) -> None:
@@ -143,8 +154,10 @@ def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
     `name` (default: the function's) makes the queue `<service>.<name>`. `timeout` bounds one run, in seconds.
     `concurrency` events are handled side by side in one process; `prefetch` (default: twice that, or two
     batches) are handed over in advance. Errors go by `retry`. With `batch` the handler takes a list.
-    `on_replay="skip"`: events that come from a replay are passed over. `deduplicate`: what this subscription
-    has handled before is acked and not handled again; see `Settings.store` for where that is remembered.
+    `start`: "new", or what a subscription that is new handles first: all history from its "beginning", or
+    what happened since a time. `on_replay="skip"`: events that come from a replay are passed over.
+    `deduplicate`: what this subscription has handled before is acked and not handled again; see
+    `Settings.store` for where that is remembered.
     """
 
     first: object = topics[0] if topics else None

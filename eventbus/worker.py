@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from eventbus.catchup import CatchUps
 from eventbus.dependency import Lifetime, SharedLifetime
 from eventbus.errors import describe
 from eventbus.handler import Handler
@@ -30,7 +31,7 @@ class Worker:
     `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
     to finish after `stop`; then they are cancelled, and their deliveries go back to their queues. `stop`
     takes `grace` and twice `AFTER_GRACE` at most.
-    `pause_after`: see `Settings.pause_after`.
+    `pause_after`: see `Settings.pause_after`. `catch_ups`: where a subscription begins in the past.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Worker:
         known: Registry,
         grace: float,
         pause_after: int = 0,
+        catch_ups: CatchUps | None = None,
     ) -> None:
         self._services = services
         self._transport = transport
@@ -49,6 +51,7 @@ class Worker:
         self._known = known
         self._grace = grace
         self._pause_after = pause_after
+        self._catch_ups = catch_ups
         self._hurry = asyncio.Event()
         self._lifetimes: list[tuple[str, Lifetime]] = []
         self._threads: list[HandlerThreads] = []
@@ -123,6 +126,7 @@ class Worker:
                 self._transport,
                 pause_after=self._pause_after,
                 declare=declare,
+                catch_up=self._catch_ups.of(member) if self._catch_ups is not None else None,
             )
             for member in service
         ]

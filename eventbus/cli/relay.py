@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 
 import click
 
-from eventbus.bus import connect
 from eventbus.cli.connection import SOURCE, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import note, print_json, print_line
 from eventbus.clock import SystemClock
+from eventbus.connecting import connect
 from eventbus.errors import TopologyError
 from eventbus.keeping import make_store, outbox_of, relay_of
 from eventbus.logs import configure, get_logger

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 from pamqp.commands import Basic
 
@@ -64,20 +64,21 @@ class Log:
         """
         mark = Message(b"", self.names.log, event_id=f"mark_{uuid.uuid4().hex}", queue=self.names.log)
         within = self.options.answer_timeout
-        await marks.send([Publication(mark, self.names.route(mark))], timeout=within)
         try:
-            async with asyncio.timeout(within):
-                end = await self._offset_of(mark.event_id, "last") + 1
-                return LogBounds(first=await self._offset_of(None, "first"), end=end)
+            async with asyncio.timeout(within), self._reading("next") as following:
+                await marks.send([Publication(mark, self.names.route(mark))], timeout=within)
+                end = await following.offset_of(mark.event_id) + 1
+            async with asyncio.timeout(within), self._reading("first") as oldest:
+                return LogBounds(first=await oldest.offset_of(None), end=end)
         except (TimeoutError, Lost) as loss:
-            problem = f"the bounds of {self.names.log} were not found: {loss or f'no answer in {within:g} s'}"
+            problem = f"the bounds of {self.names.log} were not found: {str(loss) or f'no answer in {within:g} s'}"
             raise BrokerUnreachable(self.link.url, problem) from loss
 
-    async def _offset_of(self, mark: str | None, start: Literal["first", "last"]) -> int:
-        """Of the mark, or where there is none to look for of whatever comes first."""
+    @asynccontextmanager
+    async def _reading(self, start: LogStart) -> AsyncGenerator[_Reader]:
         reader = await self._first(start, None)
         try:
-            return await reader.offset_of(mark)
+            yield reader
         finally:
             await reader.close()
 
@@ -100,7 +101,7 @@ class Log:
                 return
             reader = await self._again(resume, until, pauses)
 
-    async def _first(self, start: LogStart | Literal["last"], until: int | None) -> _Reader:
+    async def _first(self, start: LogStart, until: int | None) -> _Reader:
         try:
             return await self._open(start, until, within=self.options.connect_timeout)
         except Refused as refusal:
@@ -119,7 +120,7 @@ class Log:
                     known = str(error)
                     get_logger("eventbus.rabbitmq").warning("log.lost", queue=self.names.log, problem=known)
 
-    async def _open(self, start: LogStart | Literal["last"], until: int | None, *, within: float) -> _Reader:
+    async def _open(self, start: LogStart, until: int | None, *, within: float) -> _Reader:
         reader = await _Reader.open(self, start, until, within=within)
         if until is None or not isinstance(start, datetime) or await reader.has_begun(within=_QUIET):
             return reader
@@ -153,9 +154,7 @@ class _Reader:
         wire.lost.add_done_callback(lambda _: self._wake.set())
 
     @classmethod
-    async def open(
-        cls, log: Log, start: LogStart | Literal["last"], until: int | None, *, within: float
-    ) -> _Reader:
+    async def open(cls, log: Log, start: LogStart, until: int | None, *, within: float) -> _Reader:
         wire = await log.link.channel(within=within)
         offset: Any = max(0, start) if isinstance(start, int) else start
         reader = cls(wire, log, offset if isinstance(offset, int) else 0, until)

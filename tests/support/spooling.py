@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from eventbus.bus import connect
 from eventbus.clock import SystemClock
 from eventbus.codec import Codec
+from eventbus.connecting import connect
 from eventbus.errors import BrokerUnreachable
 from eventbus.keeping import Spooling
 from eventbus.outcome import Ack

@@ -182,5 +182,11 @@ def test_a_batch_has_a_size_and_a_time(options: dict[str, Any]):
 
 
 @pytest.mark.parametrize("start", ["beginning", datetime(2025, 2, 15, tzinfo=UTC)])
-def test_to_start_in_the_past_is_refused_while_nothing_can_do_it(start: Any):
-    assert "start in the past" in str(refused(OrderCreated, start=start))
+def test_to_start_in_the_past_needs_the_inbox(start: Any):
+    assert subscribe(OrderCreated, start=start)(print).start == start
+    assert "start in the past" in str(refused(OrderCreated, start=start, deduplicate=False))
+
+
+@pytest.mark.parametrize("start", ["yesterday", datetime(2025, 2, 15), 7])  # noqa: DTZ001  that is the point
+def test_what_is_no_time_to_start_at_is_refused(start: Any):
+    assert "start=" in str(refused(OrderCreated, start=start))

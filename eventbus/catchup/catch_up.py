@@ -1,0 +1,173 @@
+"""One new subscription's way from the history to its queue, which only one process goes at a time.
+
+binding   its queue is bound, so that nothing published from now on is missed
+history   what lies in the log up to a moment after that, in its order
+live      the queue; what came to both meanwhile is in the inbox by then, and is not handled again
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from eventbus.catchup.consumption import HistoryConsumption
+from eventbus.catchup.copies import Copies
+from eventbus.catchup.progress import KIND, Progress
+from eventbus.clock import Clock
+from eventbus.codec import Codec
+from eventbus.history import History, Period, Place, Wanted
+from eventbus.logbook import Logbook
+from eventbus.logs import get_logger
+from eventbus.service import Member
+from eventbus.store import Inbox, StoreUnavailable
+from eventbus.transport import Transport
+
+_IN_EVERY_QUEUE: Final = 1.0
+"""Seconds after which an event that was routed before the queue was bound lies in the log, on every node."""
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between two looks at what another process is doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUps:
+    """What the catching up of all subscriptions of a process shares."""
+
+    transport: Transport
+    history: History
+    logbook: Logbook
+    inbox: Inbox
+    codec: Codec
+    clock: Clock
+
+    def of(self, member: Member) -> CatchUp | None:
+        """None where it begins with what is new."""
+        return None if member.subscription.start == "new" else CatchUp(member, self)
+
+
+class CatchUp:
+    def __init__(self, member: Member, shared: CatchUps) -> None:
+        self._member = member
+        self._queue = member.queue
+        self._shared = shared
+        self._progress: Progress | None = None
+        self._holds = False
+        self._log = get_logger("eventbus.catchup").bind(service=member.service, subscription=member.queue)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the subscription is live."""
+        return self._progress is not None and self._progress.phase == "live"
+
+    async def is_due(self, stop: asyncio.Event) -> bool:
+        """Whether history is to be handled here; waits while another process does.
+
+        The queue is bound by now. Raises `StoreUnavailable`, and what the transport raises.
+        """
+        while not stop.is_set():
+            if await self._take():
+                return not self.has_ended and await self._prepare(stop)
+            if self.has_ended:
+                return False
+            await _within(stop, _LOOK_AGAIN)
+        return False
+
+    @asynccontextmanager
+    async def consuming(self, *, prefetch: int) -> AsyncGenerator[HistoryConsumption]:
+        """After `is_due`. When it is left with everything handled, the subscription is live."""
+        progress, shared = self._progress, self._shared
+        if progress is None:
+            raise RuntimeError("is_due comes first")
+        start = self._member.subscription.start
+        since = start if isinstance(start, datetime) else None
+        consumption = HistoryConsumption(
+            self._queue,
+            shared.history.read(progress.place, until=progress.until, since=since),
+            Wanted(self._member.subscription.patterns, Period(since)),
+            prefetch=prefetch,
+            copies=Copies(shared.transport, self._queue, shared.clock),
+            codec=shared.codec,
+            note=self._note,
+        )
+        try:
+            async with consumption:
+                yield consumption
+            if consumption.has_ended:
+                await self._go_live("catch_up.done")
+        finally:
+            await self._leave()
+
+    async def _take(self) -> bool:
+        """Whether its page is in our hand; in any case, what is known of it."""
+        if not self._holds:
+            self._holds, page = await self._shared.logbook.take(KIND, self._queue, "")
+            self._progress = Progress.of(page.text)
+            if not self._holds and self._progress is None:
+                self._log.debug("catch_up.elsewhere")
+        if self.has_ended:
+            await self._leave()
+        return self._holds or self.has_ended
+
+    async def _prepare(self, stop: asyncio.Event) -> bool:
+        if self._progress is not None:
+            self._log.info("catch_up.resumed", read=self._progress.read, of=self._progress.total)
+            return True
+        if await self._shared.inbox.remembers(self._queue):
+            await self._go_live("catch_up.not_new")
+            await self._leave()
+            return False
+        bound_at = (await self._shared.history.bounds()).end
+        await _within(stop, _IN_EVERY_QUEUE)
+        if stop.is_set():
+            await self._leave()
+            return False
+        bounds = await self._shared.history.bounds()
+        total = await self._shared.history.size(bounds)
+        now = self._shared.clock.now()
+        await self._write(
+            Progress("history", bound_at=bound_at, until=bounds.end, total=total, began_at=now, noted_at=now)
+        )
+        self._log.info("catch_up.began", events=total)
+        return True
+
+    async def _note(self, place: Place, handled: int) -> None:
+        """Not while the store is away: the next time will do."""
+        progress = self._progress
+        if progress is None:
+            return
+        read = progress.read + handled
+        noted = replace(progress, place=place, read=read, noted_at=self._shared.clock.now())
+        try:
+            await self._write(noted)
+        except StoreUnavailable as error:
+            self._progress = noted
+            self._log.warning("catch_up.not_noted", problem=error.problem)
+
+    async def _go_live(self, told: str) -> None:
+        read = 0 if self._progress is None else self._progress.read
+        await self._write(Progress("live", read=read, total=read, noted_at=self._shared.clock.now()))
+        self._log.info(told, read=read)
+
+    async def _write(self, progress: Progress) -> None:
+        """Raises `OutOfHand` where this process was taken for dead."""
+        await self._shared.logbook.write(KIND, self._queue, progress.text())
+        self._progress = progress
+
+    async def _leave(self) -> None:
+        try:
+            await self._shared.logbook.leave(KIND, self._queue)
+        except StoreUnavailable:
+            return  # still ours, as far as anybody knows
+        self._holds = False
+
+
+async def _within(stop: asyncio.Event, seconds: float) -> None:
+    """Return when `stop` is set, or after so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

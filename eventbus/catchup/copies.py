@@ -1,0 +1,65 @@
+"""What of the history failed goes on from its subscription's queue, or from its dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from eventbus.clock import Clock
+from eventbus.errors import SendFailed, describe, shorten
+from eventbus.headers import for_dead_letter, for_retry
+from eventbus.logs import get_logger
+from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
+from eventbus.transport import Message, Transport
+
+_TIMEOUT: Final = 10.0
+"""Seconds for one try."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+_LONGEST_ERROR: Final = 500
+
+
+class Copies:
+    """Sends them until the broker has them."""
+
+    def __init__(self, transport: Transport, queue: str, clock: Clock) -> None:
+        self._transport = transport
+        self._queue = queue
+        self._clock = clock
+        self._is_stopping = False
+        self._log = get_logger("eventbus.catchup").bind(subscription=queue)
+
+    def stop(self) -> None:
+        """From now on each is tried once."""
+        self._is_stopping = True
+
+    async def send(self, ended: Sequence[tuple[Message, Outcome]]) -> bool:
+        """Whether the broker has them all; only after `stop` it may not."""
+        copies = [copy for message, outcome in ended if (copy := self._copy(message, outcome)) is not None]
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._transport.send(copies, timeout=_TIMEOUT)
+            except SendFailed as error:
+                self._log.warning("copy.failed", events=len(copies), error=describe(error))
+                if self._is_stopping:
+                    return False
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return True
+
+    def _copy(self, message: Message, outcome: Outcome) -> Message | None:
+        now = self._clock.now()
+        match outcome:
+            case RetryAfter(delay=delay, error=error):
+                told = for_retry(message.headers, message.routing_key, shorten(error, _LONGEST_ERROR), now)
+                return replace(message, headers=told, queue=self._queue, delay=delay)
+            case DeadLetter(reason=reason, error=error):
+                told = for_dead_letter(
+                    message.headers, message.routing_key, reason, shorten(error, _LONGEST_ERROR), now
+                )
+                return replace(message, headers=told, queue=f"{self._queue}.dead")
+            case Ack():
+                return None
