@@ -71,7 +71,9 @@ class Log:
             async with asyncio.timeout(within), self._reading("first") as oldest:
                 return LogBounds(first=await oldest.offset_of(None), end=end)
         except (TimeoutError, Lost) as loss:
-            problem = f"the bounds of {self.names.log} were not found: {str(loss) or f'no answer in {within:g} s'}"
+            problem = (
+                f"the bounds of {self.names.log} were not found: {str(loss) or f'no answer in {within:g} s'}"
+            )
             raise BrokerUnreachable(self.link.url, problem) from loss
 
     @asynccontextmanager
