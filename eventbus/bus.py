@@ -18,12 +18,13 @@ from eventbus.envelope import Envelope
 from eventbus.errors import ConfigurationError, EventBusError, InvalidSubscription, TopologyError
 from eventbus.event import Event
 from eventbus.history import History
-from eventbus.keeping import Kept
+from eventbus.keeping import Kept, logbook_of
 from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
 from eventbus.pipelines import Pipelines, ServiceStore, needs_store
 from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
+from eventbus.replay import Means, Replays
 from eventbus.sending import OnUnavailable
 from eventbus.service import Service
 from eventbus.settings import Settings
@@ -209,6 +210,15 @@ class Bus:
             async with AsyncExitStack() as stack:
                 if await done_before(stop, stack.enter_async_context(self.running(*services))):
                     await stop.wait()
+
+    async def replays(self) -> Replays:
+        """To bring history to one subscription again; how far each replay is stands in the store.
+
+        Raises `StoreUnavailable`, and `ConfigurationError` for a store that is an inbox only.
+        """
+        self._must_be_open()
+        logbook = logbook_of(await self.kept.usual_store())
+        return Replays(Means(self.transport, History(self.transport), logbook, self._codec, self.clock))
 
     def hurry(self) -> None:
         """Let no worker that stops wait for its handlers: what they have begun is handed over again."""

@@ -59,12 +59,17 @@ class Wanted:
     """Which events: of types that match one of `patterns`, of a period, of a key or a flow if given."""
 
     patterns: tuple[str, ...] = ("#",)
+    types: tuple[str, ...] = ("#",)
+    """Patterns too: an event has to match one of these as well."""
     period: Period = Period()
     key: str | None = None
     correlation_id: str | None = None
 
     def has_type(self, message: Message) -> bool:
-        return any(matches(pattern, message.routing_key) for pattern in self.patterns)
+        key = message.routing_key
+        return any(matches(each, key) for each in self.patterns) and any(
+            matches(each, key) for each in self.types
+        )
 
     def __contains__(self, envelope: Envelope[Any]) -> bool:
         return (

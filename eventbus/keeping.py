@@ -12,6 +12,7 @@ from eventbus.claims import Claims
 from eventbus.clock import Clock
 from eventbus.context import Outgoing
 from eventbus.errors import ConfigurationError, EventBusError
+from eventbus.logbook import Logbook
 from eventbus.outbox import Relay
 from eventbus.pipelines import ServiceStore
 from eventbus.sending import OnUnavailable, OrCalling, Sending, State
@@ -47,6 +48,16 @@ def outbox_of(store: Store) -> Outbox:
             f"the store at {store.url} is an inbox only, it has no outbox: use sqlite:///eventbus.db."
         )
     return outbox
+
+
+def logbook_of(store: Store) -> Logbook:
+    """Raises `ConfigurationError` for a store that has none."""
+    if (logbook := store.logbook) is None:
+        raise ConfigurationError(
+            f"the store at {store.url} is an inbox only, and cannot keep how far a replay is: "
+            "use sqlite:///eventbus.db or postgresql://…"
+        )
+    return logbook
 
 
 def spool_path(settings: Settings) -> Path:
@@ -158,14 +169,19 @@ class Kept:
             await self.close()
             raise
 
-    async def service_store(self) -> ServiceStore:
-        """Where services remember what they have handled, opened for the first; raises as `open` does.
+    async def usual_store(self) -> Store:
+        """The one that was asked for, else the one that services have; opened, and raises as `open` does.
 
         The transport is open: its own file is the usual store, and it writes there for both.
         """
         async with self._turn:
+            return self._opened or await self._open(self._usual_store())
+
+    async def service_store(self) -> ServiceStore:
+        """Where services remember what they have handled; raises as `open` does."""
+        store = await self.usual_store()
+        async with self._turn:
             if self._shared is None:
-                store = self._opened or await self._open(self._usual_store())
                 claims = Claims(store.inbox, keep=timedelta(days=self._settings.inbox_days))
                 claims.start()
                 self._shared = ServiceStore(store, claims)

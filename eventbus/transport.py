@@ -239,6 +239,13 @@ class Transport(Protocol):
         """The names of all subscription queues of this namespace, sorted."""
         ...
 
+    async def patterns(self, queue: str) -> Sequence[str]:
+        """By which the queue is bound to the events, sorted.
+
+        Raises `TopologyError` where it does not exist, `ConfigurationError` where the broker does not tell.
+        """
+        ...
+
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]: ...
 
     async def inspect(self) -> BrokerReport:

@@ -86,7 +86,7 @@ class CatchUp:
         consumption = HistoryConsumption(
             self._queue,
             shared.history.read(progress.place, until=progress.until, since=since),
-            Wanted(self._member.subscription.patterns, Period(since)),
+            Wanted(self._member.subscription.patterns, period=Period(since)),
             prefetch=prefetch,
             copies=Copies(shared.transport, self._queue, shared.clock),
             codec=shared.codec,

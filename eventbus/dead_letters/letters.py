@@ -10,10 +10,11 @@ from eventbus.clock import Clock, SystemClock
 from eventbus.dead_letters.audit import AuditLog
 from eventbus.dead_letters.editing import Correction
 from eventbus.dead_letters.identity import digest_of, id_of
-from eventbus.dead_letters.moving import Act, Move, Moved, Pace, Progress, silent
+from eventbus.dead_letters.moving import Act, Move, Moved, Progress, silent
 from eventbus.dead_letters.redriving import Redrive
 from eventbus.dead_letters.selection import EVERYTHING, Selection
 from eventbus.errors import EventBusError, SendFailed
+from eventbus.pace import Pace
 from eventbus.transport import DeadLetterEntry, QueueStats, Transport
 
 _ALL: Final = 2**31

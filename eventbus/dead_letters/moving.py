@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from eventbus.clock import Clock
@@ -13,6 +13,7 @@ from eventbus.dead_letters.identity import digest_of, id_of
 from eventbus.dead_letters.selection import Selection
 from eventbus.errors import EventBusError, SendFailed
 from eventbus.outcome import Ack
+from eventbus.pace import Pace
 from eventbus.transport import Consumption, DeadLetterEntry, Delivery, QueueStats, Transport
 
 EVERYTHING_AT_ONCE: Final = 65_535
@@ -22,7 +23,6 @@ QUIET: Final = 2.0
 """Seconds without another one, after which somebody else holds what is missing."""
 _HOLD: Final = timedelta(minutes=10)
 """So long at a time; the broker takes away what is held for half an hour."""
-_BATCH: Final = 100
 _MOMENT: Final = 0.02
 
 Act = Callable[[Sequence[DeadLetterEntry]], Awaitable[Sequence[EventBusError | None]]]
@@ -58,29 +58,6 @@ Progress = Callable[[Moved], None]
 
 def silent(_: Moved) -> None:
     """Tell nobody."""
-
-
-class Pace:
-    """At most `rate` a second, `batch` together; None: as fast as it goes."""
-
-    def __init__(self, rate: float | None, clock: Clock, *, batch: int = _BATCH) -> None:
-        if rate is not None and not rate > 0:
-            raise ValueError(f"rate={rate!r}: dead letters a second, above 0")
-        self._rate = rate
-        self._clock = clock
-        self._next: datetime | None = None
-        self.batch = batch if rate is None else max(1, min(batch, int(rate / 5)))
-        """So many go together."""
-
-    async def wait(self, count: int) -> None:
-        """Return when the next `count` may go."""
-        if self._rate is None:
-            return
-        now = self._clock.now()
-        if self._next is not None and self._next > now:
-            await self._clock.sleep((self._next - now).total_seconds())
-            now = self._next
-        self._next = now + timedelta(seconds=count / self._rate)
 
 
 class Move:

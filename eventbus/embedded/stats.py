@@ -23,6 +23,7 @@ _NUMBERS: Final = """
     FROM eventbus_queue q WHERE q.id = ?
 """
 
+_PATTERNS: Final = "SELECT pattern FROM eventbus_binding WHERE queue = ? ORDER BY pattern"
 _QUEUES: Final = "SELECT name FROM eventbus_queue WHERE dead_letters IS NOT NULL ORDER BY name"
 
 
@@ -44,6 +45,12 @@ def _of_queue(connection: sqlite3.Connection, queue: str, now: int) -> QueueStat
         consumers=consumers,
         dead_consumers=dead_consumers,
     )
+
+
+def patterns_of(connection: sqlite3.Connection, queue: str) -> list[str]:
+    """Raises `TopologyError` where there is no such queue."""
+    found = connection.execute(_PATTERNS, (queue_id(connection, queue),))
+    return [pattern for (pattern,) in found]
 
 
 def report(connection: sqlite3.Connection) -> BrokerReport:

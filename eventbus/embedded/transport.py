@@ -106,6 +106,9 @@ class EmbeddedTransport:
     async def queues(self) -> Sequence[str]:
         return await self._open_engine.read(stats.subscription_queues)
 
+    async def patterns(self, queue: str) -> Sequence[str]:
+        return await self._open_engine.read(lambda connection: stats.patterns_of(connection, queue))
+
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
         engine = self._open_engine
         return await engine.read(lambda connection: stats.of_queues(connection, queues, engine.now()))

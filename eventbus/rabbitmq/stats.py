@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eventbus.errors import ConfigurationError
+from eventbus.errors import ConfigurationError, TopologyError
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.ask import Refused, ask
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
@@ -57,6 +57,20 @@ async def queue_stats(
 
 async def subscription_queues(management: Management, names: Names) -> list[str]:
     """Every subscription's queue is bound to the exchange for one queue alone, by its own name."""
+    return sorted(
+        queue for queue, source, _ in await _bindings(management, names) if source == names.redeliver
+    )
+
+
+async def patterns_of(management: Management, names: Names, queue: str) -> list[str]:
+    bindings = [(source, key) for found, source, key in await _bindings(management, names) if found == queue]
+    if not bindings:
+        raise TopologyError(f"queue {queue}", "there is no such subscription")
+    return sorted(key for source, key in bindings if source == names.events)
+
+
+async def _bindings(management: Management, names: Names) -> list[tuple[str, str, str]]:
+    """Queue, exchange and routing key of each binding of a subscription."""
     try:
         bindings = await management.bindings()
     except ManagementUnavailable as error:
@@ -64,8 +78,11 @@ async def subscription_queues(management: Management, names: Names) -> list[str]
             f"the list of queues comes from RabbitMQ's management API: {error}. "
             "Set EVENTBUS_MANAGEMENT_URL, or name the services."
         ) from error
-    found = (each["destination"] for each in bindings if each["source"] == names.redeliver)
-    return sorted(queue for queue in found if _SUBSCRIPTION.fullmatch(queue))
+    return [
+        (each["destination"], each["source"], each["routing_key"])
+        for each in bindings
+        if each["destination"] != names.log and _SUBSCRIPTION.fullmatch(each["destination"])
+    ]
 
 
 async def _depths(link: Link, queues: Sequence[str], within: float) -> dict[str, _Depth]:

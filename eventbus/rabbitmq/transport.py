@@ -22,7 +22,7 @@ from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
 from eventbus.rabbitmq.settling import Settler
-from eventbus.rabbitmq.stats import queue_stats, subscription_queues
+from eventbus.rabbitmq.stats import patterns_of, queue_stats, subscription_queues
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Names, plan
 from eventbus.transport import (
@@ -130,6 +130,9 @@ class RabbitMQTransport:
     async def queues(self) -> Sequence[str]:
         """Asked of the management API; raises `ConfigurationError` where it does not answer."""
         return await subscription_queues(self._management, self._names)
+
+    async def patterns(self, queue: str) -> Sequence[str]:
+        return await patterns_of(self._management, self._names, queue)
 
     async def stats(self, queues: Sequence[str]) -> Sequence[QueueStats]:
         within = self._options.answer_timeout

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
+from eventbus.errors import TopologyError
 from eventbus.transport import Topology
 from tests.conformance import drive
 from tests.conformance.drive import CHARGE, CHARGE_ALONE, CHARGE_AND_NOTIFY, NOTIFY, ORDER_CREATED
@@ -32,6 +35,15 @@ async def test_a_topology_without_queues_is_enough_for_the_history(transport: Tr
     await drive.send(transport, *sent)
 
     assert drive.ids(await drive.history(transport, "first", 3)) == drive.ids(sent)
+
+
+async def test_the_patterns_of_a_queue_can_be_asked_for(transport: Transport) -> None:
+    await transport.apply(drive.topology(**{CHARGE: ["order.*", "payment.#"], NOTIFY: [ORDER_CREATED]}))
+
+    assert list(await transport.patterns(CHARGE)) == ["order.*", "payment.#"]
+    assert list(await transport.queues()) == [NOTIFY, CHARGE]
+    with pytest.raises(TopologyError):
+        await transport.patterns("nobody.subscribes")
 
 
 async def test_there_is_no_drift_after_apply(transport: Transport) -> None:

@@ -9,38 +9,14 @@ from typing import Any
 
 import pytest
 
-from eventbus import Bus, Envelope, Event, RetryPolicy, Service, subscribe
+from eventbus import Bus, RetryPolicy, Service, subscribe
 from eventbus.errors import InvalidSubscription
-from eventbus.ids import new_event_id
 from eventbus.settings import Settings
+from tests.integration.history.events import Booked, Closed, bookings
 from tests.support.eventually import eventually
-
-
-class Booked(Event, type="account.booked"):
-    account: int
-    number: int
-
-
-class Closed(Event, type="account.closed"):
-    account: int
-
 
 Numbers = dict[int, list[int]]
 """By account, in the order in which they were handled."""
-
-
-def bookings(
-    count: int, begin: int = 0, *, accounts: int = 10, at: datetime | None = None
-) -> list[Envelope[Booked]]:
-    return [
-        Envelope.wrap(
-            Booked(account=n % accounts, number=n),
-            event_id=new_event_id(),
-            timestamp=at or datetime.now(UTC),
-            key=f"account-{n % accounts}",
-        )
-        for n in range(begin, begin + count)
-    ]
 
 
 def totals(handled: Numbers, *, start: Any = "beginning", **options: Any) -> Service:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventbus.dead_letters.moving import Pace
+from eventbus.pace import Pace
 
 
 class StillClock:

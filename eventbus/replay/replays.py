@@ -1,0 +1,216 @@
+"""The replays of a bus: begun, listed, paused, resumed, cancelled. Their pages outlive their processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from uuid_utils import uuid7
+
+from eventbus.errors import ConfigurationError, EventBusError
+from eventbus.history import Piece, Place
+from eventbus.logs import get_logger
+from eventbus.replay.run import CANCEL, PAUSE, Means, Run, Tell
+from eventbus.replay.state import KIND, Replay, ReplayRequest, replay_of
+from eventbus.topic import check_pattern
+
+_TURN: Final = "replaying"
+"""Of the page, named after the subscription, that one replay at a time has in hand."""
+_ENDED: Final = ("done", "cancelled")
+
+
+def silent(_: Replay) -> None:
+    """Tell nobody."""
+
+
+class Replays:
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    async def prepare(self, request: ReplayRequest) -> Replay:
+        """What would be done, and nothing of it done.
+
+        Raises `InvalidReplay`, `TopologyError` for an unknown subscription, `ConfigurationError` where the
+        broker does not tell what it is bound to and the request names no types.
+        """
+        now = self._means.clock.now()
+        _check(request, now)
+        patterns = await self._patterns(request)
+        bounds = await self._means.history.bounds()
+        return Replay(
+            id=f"rpl_{uuid7().hex}",
+            request=request,
+            patterns=patterns,
+            end=bounds.end,
+            total=await self._means.history.size(bounds),
+            began_at=now,
+            noted_at=now,
+        )
+
+    async def count(self, replay: Replay, tell: Tell = silent) -> tuple[Replay, Counter[str]]:
+        """What it would come to, and how many events of each type that would be; nothing is sent."""
+        types: Counter[str] = Counter()
+        reading = self._means.history.read(Place(), until=replay.end, since=replay.request.since)
+        async with aclosing(reading) as pieces:
+            async for piece in pieces:
+                wanted, unreadable = replay.wanted.pick(piece.messages, self._means.codec)
+                types.update(message.routing_key for message in wanted)
+                replay = _counted(replay, piece, len(wanted), len(unreadable))
+                tell(replay)
+        return replace(replay, state="done"), types
+
+    async def run(self, replay: Replay, tell: Tell = silent) -> Replay:
+        """Begin it; returns when it is done, paused or cancelled. Raises `ReplayRunning`.
+
+        Where this process is ended meanwhile, another one can `resume` it.
+        """
+        async with self._in_turn(replay):
+            await self._means.logbook.take(KIND, replay.id, replay.text())
+            return await self._carried_out(replay, tell)
+
+    async def resume(self, replay_id: str, tell: Tell = silent) -> Replay:
+        """Go on with one that was paused or interrupted.
+
+        Raises `NoSuchReplay`, `InvalidReplay` for one that has ended, `ReplayRunning`.
+        """
+        replay = await self.find(replay_id)
+        if replay.state in _ENDED:
+            raise InvalidReplay(f"{replay_id} is {replay.state}", "Begin a new one")
+        async with self._in_turn(replay):
+            is_ours, _ = await self._means.logbook.take(KIND, replay.id, replay.text())
+            if not is_ours:
+                raise ReplayRunning(replay.request.subscription, replay.id)
+            return await self._carried_out(replace(replay, state="running"), tell)
+
+    async def all(self) -> list[Replay]:
+        """The oldest first."""
+        pages = await self._means.logbook.pages(KIND)
+        return [replay_of(page.text, is_in_hand=page.is_in_hand) for page in pages]
+
+    async def find(self, replay_id: str) -> Replay:
+        """Raises `NoSuchReplay`."""
+        page = await self._means.logbook.page(KIND, replay_id)
+        if page is None:
+            raise NoSuchReplay(replay_id)
+        return replay_of(page.text, is_in_hand=page.is_in_hand)
+
+    async def pause(self, replay_id: str) -> Replay:
+        """Ask for it; it is so a moment later.
+
+        Raises `NoSuchReplay`, `InvalidReplay` for one that does not run.
+        """
+        replay = await self.find(replay_id)
+        if replay.state != "running":
+            raise InvalidReplay(
+                f"{replay_id} is {replay.state}, it does not run", "There is nothing to pause"
+            )
+        await self._means.logbook.ask(KIND, replay_id, PAUSE)
+        return replay
+
+    async def cancel(self, replay_id: str) -> Replay:
+        """Ask for it, or where it does not run, do it.
+
+        Raises `NoSuchReplay`, `InvalidReplay` for one that has ended.
+        """
+        replay = await self.find(replay_id)
+        if replay.state in _ENDED:
+            raise InvalidReplay(f"{replay_id} is {replay.state}", "There is nothing to cancel")
+        if replay.state == "running":
+            await self._means.logbook.ask(KIND, replay_id, CANCEL)
+            return replay
+        is_ours, _ = await self._means.logbook.take(KIND, replay_id, "")
+        if not is_ours:  # it was resumed this moment
+            await self._means.logbook.ask(KIND, replay_id, CANCEL)
+            return replay
+        cancelled = replace(replay, state="cancelled")
+        await self._means.logbook.write(KIND, replay_id, cancelled.text())
+        await self._means.logbook.leave(KIND, replay_id)
+        return cancelled
+
+    async def _carried_out(self, replay: Replay, tell: Tell) -> Replay:
+        try:
+            return await Run(self._means, replay, tell)()
+        finally:
+            await self._means.logbook.leave(KIND, replay.id)
+
+    @asynccontextmanager
+    async def _in_turn(self, replay: Replay) -> AsyncGenerator[None]:
+        """One replay at a time for each subscription; raises `ReplayRunning`."""
+        subscription, logbook = replay.request.subscription, self._means.logbook
+        is_ours, page = await logbook.take(_TURN, subscription, replay.id)
+        if not is_ours:
+            raise ReplayRunning(subscription, page.text)
+        try:
+            await logbook.write(_TURN, subscription, replay.id)
+            yield
+        finally:
+            await logbook.erase(_TURN, subscription)
+
+    async def _patterns(self, request: ReplayRequest) -> tuple[str, ...]:
+        try:
+            return tuple(await self._means.transport.patterns(request.subscription))
+        except ConfigurationError as error:
+            if not request.types:
+                remedy = f"Name the types of events, as in types=('order.*',) or --type: {error}"
+                raise InvalidReplay("what the subscription is bound to is not known", remedy) from error
+            get_logger("eventbus.replay").warning("replay.bindings_unknown", problem=str(error))
+            return ("#",)
+
+
+class InvalidReplay(EventBusError):
+    """It cannot be done as it was asked for; nothing was sent."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"replay: {problem}. {remedy}.")
+
+
+class NoSuchReplay(EventBusError):
+    def __init__(self, replay_id: str) -> None:
+        self.replay_id = replay_id
+        super().__init__(
+            f"there is no replay {replay_id} in this store: `eventbus replay list` shows those there are."
+        )
+
+
+class ReplayRunning(EventBusError):
+    """Two at once would bring the same events twice, at twice the rate."""
+
+    def __init__(self, subscription: str, replay_id: str) -> None:
+        self.subscription = subscription
+        self.replay_id = replay_id
+        super().__init__(
+            f"{subscription}: the replay {replay_id} is running. Wait for it, or end it: "
+            f"`eventbus replay cancel {replay_id}`."
+        )
+
+
+def _check(request: ReplayRequest, now: datetime) -> None:
+    for pattern in request.types:
+        check_pattern(pattern)
+    for name, moment in (("since", request.since), ("until", request.until)):
+        if moment is not None and moment.utcoffset() is None:
+            raise InvalidReplay(f"{name} has no time zone", "Write datetime(…, tzinfo=UTC)")
+        if moment is not None and moment > now:
+            raise InvalidReplay(
+                f"{name}={moment.isoformat()} is in the future", "History is what has happened"
+            )
+    if request.since is not None and request.until is not None and request.since >= request.until:
+        raise InvalidReplay("since is not before until", "Then there is nothing between them")
+    if request.rate is not None and not request.rate > 0:
+        raise InvalidReplay(f"rate={request.rate}", "Use events a second, above 0")
+
+
+def _counted(replay: Replay, piece: Piece, wanted: int, unreadable: int) -> Replay:
+    return replace(
+        replay,
+        read=replay.read + len(piece.messages),
+        sent=replay.sent + wanted,
+        unreadable=replay.unreadable + unreadable,
+        missing=replay.missing + piece.missing,
+    )
