@@ -7,10 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.writing import Writing
 from eventbus.errors import ConfigurationError
 from eventbus.store import Store
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.writing import Writing
 
 _DEFAULTS: Final = StoreOptions()
 

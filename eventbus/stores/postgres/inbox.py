@@ -11,10 +11,10 @@ from typing import Final
 import asyncpg
 
 from eventbus.clock import Clock
+from eventbus.databases.postgres.database import Connection
+from eventbus.databases.postgres.lane import Lane
 from eventbus.record import microseconds
 from eventbus.store import Claim, InboxAnswer, InboxKey
-from eventbus.stores.postgres.database import Connection
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
 
