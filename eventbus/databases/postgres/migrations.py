@@ -47,8 +47,8 @@ class Schema:
         if version > newest:
             raise ConfigurationError(
                 f"the {address.what} at {address.url} was written by a newer eventbus: its schema "
-                f"{self.name} has version {version}, this one knows {newest}. Upgrade eventbus here, or use another "
-                f"{address.what}."
+                f"{self.name} has version {version}, this one knows {newest}. Upgrade eventbus "
+                f"here, or use another {address.what}."
             )
         if version == newest:
             return
