@@ -6,11 +6,11 @@ ten thousand years.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
-LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 """A day within what a datetime can be, which is what drivers take for infinite."""
 
 _FIRST_YEAR: Final = 2000
@@ -43,9 +43,17 @@ def span(month: str) -> tuple[datetime | None, datetime | None]:
 def in_bounds(moment: datetime) -> datetime:
     """In UTC, and such that every database can hold it."""
     try:
-        return min(max(moment.astimezone(UTC), EARLIEST), LATEST)
+        return min(max(moment.astimezone(UTC), _EARLIEST), _LATEST)
     except OverflowError:
-        return EARLIEST if moment.year == 1 else LATEST
+        return _EARLIEST if moment.year == 1 else _LATEST
+
+
+def stretch(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """Where a stretch of time begins, and where it is over; None: whatever is kept."""
+    return (
+        _EARLIEST if since is None else in_bounds(since),
+        _LATEST + timedelta(days=1) if until is None else in_bounds(until),
+    )
 
 
 def _first_day(year: int, month: int) -> datetime:

@@ -9,7 +9,7 @@ from datetime import datetime
 import asyncpg
 
 from eventbus.archive import ArchivedEntry, ArchiveEnd, ArchiveMoved, Copied
-from eventbus.archives.months import EARLIEST, LATEST, in_bounds
+from eventbus.archives.months import stretch
 from eventbus.archives.postgres.appending import Appending, end
 from eventbus.archives.postgres.statements import schema, statements
 from eventbus.databases.postgres.address import Address
@@ -64,8 +64,7 @@ class PostgresArchive:
         async def read(connection: Connection) -> list[asyncpg.Record]:
             if since is None and until is None:
                 return await connection.fetch(statements()["read"], after, limit)
-            bounds = in_bounds(since or EARLIEST), in_bounds(until or LATEST)
-            return await connection.fetch(statements()["read_between"], after, limit, *bounds)
+            return await connection.fetch(statements()["read_between"], after, limit, *stretch(since, until))
 
         rows = await self._opened(self._reading).ask(read)
         return [

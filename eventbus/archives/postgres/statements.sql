@@ -7,11 +7,15 @@ SELECT number, next_offset FROM eventbus_archive.position
 SELECT number, next_offset FROM eventbus_archive.position FOR UPDATE
 
 -- name: missing
-SELECT month FROM unnest($1::text[]) AS month WHERE to_regclass('eventbus_archive.event_' || month) IS NULL
+SELECT month FROM unnest($1::text[]) AS month WHERE NOT EXISTS (
+    SELECT FROM pg_inherits WHERE inhparent = 'eventbus_archive.event'::regclass
+        AND inhrelid = to_regclass('eventbus_archive.event_' || month)
+)
 
 -- name: make_month
--- Made first and attached then, which readers of the other months need not wait for.
-CREATE TABLE eventbus_archive.event_{month} (LIKE eventbus_archive.event INCLUDING ALL);
+-- Made first and attached then, which readers of the other months need not wait for. One that somebody has
+-- detached is attached again.
+CREATE TABLE IF NOT EXISTS eventbus_archive.event_{month} (LIKE eventbus_archive.event INCLUDING ALL);
 ALTER TABLE eventbus_archive.event ATTACH PARTITION eventbus_archive.event_{month} FOR VALUES FROM ({begins}) TO ({ends})
 
 -- name: enter

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from eventbus.archive import ArchivedEntry
-from eventbus.archives.months import EARLIEST, LATEST, in_bounds, span
+from eventbus.archives.months import span, stretch
 from eventbus.archives.sqlite.statements import of_month, statements
 from eventbus.record import microseconds, moment, unpack
 
@@ -26,7 +26,8 @@ class Reading:
     until: datetime | None
 
     def __call__(self, connection: sqlite3.Connection) -> list[ArchivedEntry]:
-        connection.execute("BEGIN")  # all months as of one moment; the connection is closed after this
+        if not connection.in_transaction:  # asked again where the file was locked for a moment
+            connection.execute("BEGIN")  # all months as of one moment; the connection is closed after this
         return [
             ArchivedEntry(number, unpack(properties, body), moment(occurred_at))
             for number, occurred_at, properties, body in self._rows(connection)
@@ -69,7 +70,7 @@ class Reading:
         asked = {"after": self.after, "limit": self.limit}
         if self._is_inside(name):
             return connection.execute(of_month("read", name), asked)
-        since, until = in_bounds(self.since or EARLIEST), in_bounds(self.until or LATEST)
+        since, until = stretch(self.since, self.until)
         asked |= {"since": microseconds(since), "until": microseconds(until)}
         return connection.execute(of_month("read_between", name), asked)
 

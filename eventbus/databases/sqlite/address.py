@@ -55,6 +55,6 @@ class Address:
             )
         if not self.file.parent.is_dir():
             raise ConfigurationError(
-                f"cannot keep a {self.what} in {self.file}: the directory {self.file.parent} does not exist. "
+                f"no {self.what} can be in {self.file}: the directory {self.file.parent} does not exist. "
                 "Create it, or name a file somewhere else."
             )
