@@ -14,10 +14,13 @@ from eventbus.databases.sqlite.migrations import Schema
 @cache
 def statements() -> Mapping[str, str]:
     """By their names in `statements.sql`."""
-    text = files("eventbus.stores.sqlite").joinpath("statements.sql").read_text("utf-8")
-    return MappingProxyType(named(text))
+    return MappingProxyType(named(_here("statements.sql")))
 
 
 @cache
 def schema() -> Schema:
     return Schema.of("eventbus_store", "eventbus.stores.sqlite")
+
+
+def _here(*path: str) -> str:
+    return files("eventbus.stores.sqlite").joinpath(*path).read_text("utf-8")
