@@ -207,13 +207,16 @@ class Store(Protocol):
 class StoreUnavailable(EventBusError):
     """The database does not answer, or takes nothing. What was asked of it may be asked again."""
 
-    def __init__(self, url: str, problem: str) -> None:
+    def __init__(self, url: str, problem: str, what: str = "store") -> None:
+        """`what` is kept there: store, archive."""
         self.url = url
         self.problem = problem
-        super().__init__(
-            f"the store at {url} is not available: {problem}. Handlers wait until it is; "
-            "`eventbus doctor` tells more."
+        remedy = (
+            "Handlers wait until it is; `eventbus doctor` tells more."
+            if what == "store"
+            else "Nothing is lost: it goes on where it was when the database is there."
         )
+        super().__init__(f"the {what} at {url} is not available: {problem}. {remedy}")
 
 
 class WrongTransaction(EventBusError):

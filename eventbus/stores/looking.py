@@ -9,11 +9,11 @@ from typing import Final
 from urllib.parse import quote
 
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.address import Address
 from eventbus.record import microseconds
 from eventbus.store import Backlog, StoreUnavailable
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.address import Address
 from eventbus.stores.sqlite.statements import statements
 
 _OPTIONS: Final = StoreOptions(timeout=5.0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
 from eventbus.clock import Clock
+from eventbus.databases.drivers import require
+from eventbus.databases.sqlite.writing import Writing
 from eventbus.errors import ConfigurationError
 from eventbus.store import Store
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.writing import Writing
 
 _DEFAULTS: Final = StoreOptions()
 
@@ -32,12 +32,12 @@ def store_for(
 
             return SqliteStore(url, options, writing=writing, clock=clock)
         case "postgresql" | "postgres":
-            _needs("asyncpg", "postgres")
+            require("asyncpg", "postgres", "store")
             from eventbus.stores.postgres.store import PostgresStore
 
             return PostgresStore(url, options, clock)
         case "redis" | "rediss":
-            _needs("redis", "redis")
+            require("redis", "redis", "store")
             from eventbus.stores.redis.store import RedisStore
 
             return RedisStore(url, options, clock)
@@ -47,11 +47,3 @@ def store_for(
                 "postgresql://user@host/database, redis://host (inbox only), or memory:// (the same, of this "
                 "process)."
             )
-
-
-def _needs(driver: str, extra: str) -> None:
-    """Raises `ConfigurationError` where it is not installed."""
-    if find_spec(driver) is None:
-        raise ConfigurationError(
-            f"this store needs {driver}, which is not installed: pip install 'eventbus[{extra}]'."
-        )

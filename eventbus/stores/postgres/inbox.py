@@ -11,10 +11,11 @@ from typing import Final
 import asyncpg
 
 from eventbus.clock import Clock
+from eventbus.databases.postgres.database import Connection
+from eventbus.databases.postgres.lane import Lane
+from eventbus.databases.texts import storable
 from eventbus.record import microseconds
 from eventbus.store import Claim, InboxAnswer, InboxKey
-from eventbus.stores.postgres.database import Connection
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
 
@@ -106,8 +107,3 @@ def changed_rows(status: str) -> int:
 
 def _order(key: InboxKey) -> tuple[str, str, str]:
     return key.subscription, key.event_id, key.replay
-
-
-def storable(value: str) -> str:
-    """PostgreSQL has no NUL in a text, and UTF-8 no lone surrogate; a replay's header may have either."""
-    return value if value.isprintable() else value.encode("unicode_escape").decode()

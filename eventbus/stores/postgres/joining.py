@@ -8,10 +8,11 @@ from typing import Protocol, cast
 import asyncpg
 
 from eventbus.clock import Clock
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import PASSING, Connection, explained
 from eventbus.record import microseconds
 from eventbus.store import InboxKey, Joined, WrongTransaction
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import PASSING, Connection, Identity, explained, identified
+from eventbus.stores.postgres.identity import Identity, identified
 from eventbus.stores.postgres.inbox import columns
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from eventbus.databases.postgres.lane import Lane
+from eventbus.databases.texts import storable
 from eventbus.logbook import OutOfHand, Page
-from eventbus.stores.postgres.inbox import storable
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
 

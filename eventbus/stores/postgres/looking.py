@@ -7,11 +7,12 @@ import asyncio
 import asyncpg
 
 from eventbus.clock import Clock
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import connected, explained
 from eventbus.record import microseconds
 from eventbus.store import Backlog
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import connected, explained, identified
+from eventbus.stores.postgres.identity import identified
 from eventbus.stores.postgres.outbox import backlog
 from eventbus.stores.postgres.statements import Statements
 

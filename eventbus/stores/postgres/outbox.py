@@ -12,14 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from eventbus.clock import Clock
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import Connection
+from eventbus.databases.postgres.lane import Lane
 from eventbus.logs import get_logger
 from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
 from eventbus.stores.entries import entry
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import Connection
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.statements import Statements
 from eventbus.stores.postgres.watch import Watch
 from eventbus.stores.postgres.writing import Putting

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import Connection
+from eventbus.databases.postgres.lane import Lane
 from eventbus.store import StoreUnavailable
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import Connection
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.statements import Statements
 
 

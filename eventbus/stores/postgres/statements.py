@@ -7,8 +7,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from eventbus.databases.named import named
+from eventbus.databases.postgres.migrations import scripts
 from eventbus.errors import ConfigurationError
-from eventbus.stores.named import named
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
@@ -41,9 +42,7 @@ class Statements:
 @cache
 def migrations() -> tuple[str, ...]:
     """Scripts, the first step first."""
-    folder = files("eventbus.stores.postgres").joinpath("migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple(_here("migrations", name) for name in names)
+    return scripts("eventbus.stores.postgres")
 
 
 def _here(*path: str) -> str:

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 
 from eventbus.clock import Clock, SystemClock
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.lane import Lane
 from eventbus.store import Joined, StoreUnavailable, Transaction
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import Identity, prepare
+from eventbus.stores.postgres.identity import Identity, prepare
 from eventbus.stores.postgres.inbox import PostgresInbox
 from eventbus.stores.postgres.joining import Place
-from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.logbook import PostgresLogbook
 from eventbus.stores.postgres.outbox import PostgresOutbox
 from eventbus.stores.postgres.owner import Owner

@@ -11,9 +11,9 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import PASSING, QUIET_PEERS, Connection, explained
 from eventbus.store import StoreUnavailable, WrongTransaction
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import PASSING, QUIET_PEERS, Connection, explained
 from eventbus.stores.postgres.inbox import changed_rows
 
 Answer = TypeVar("Answer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from eventbus.stores.postgres.database import Connection
+from eventbus.databases.postgres.database import Connection
 from eventbus.stores.postgres.statements import Statements
 
 

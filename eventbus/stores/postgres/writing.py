@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eventbus.databases.postgres.database import Connection
 from eventbus.stores.entries import rows
-from eventbus.stores.postgres.database import Connection
 from eventbus.stores.postgres.statements import Statements
 from eventbus.transport import Message
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.access import Access
 from eventbus.record import microseconds
 from eventbus.store import Claim, InboxAnswer, InboxKey
-from eventbus.stores.sqlite.access import Access
 from eventbus.stores.sqlite.owner import Owner, machine_time
 from eventbus.stores.sqlite.statements import statements
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.address import Address
 from eventbus.record import microseconds
 from eventbus.store import InboxKey, Joined, WrongTransaction
 from eventbus.stores.entries import rows
 from eventbus.stores.sessions import UserSession, is_sqlalchemy
-from eventbus.stores.sqlite.address import Address
 from eventbus.stores.sqlite.inbox import key_row
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner

@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, NoReturn, Self
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import patiently
+from eventbus.databases.sqlite.migrations import split
 from eventbus.store import WrongTransaction
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import patiently
-from eventbus.stores.sqlite.statements import split
 
 
 class LazyCursor(sqlite3.Cursor):

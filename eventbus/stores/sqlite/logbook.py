@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from eventbus.databases.sqlite.access import Access
 from eventbus.logbook import OutOfHand, Page
-from eventbus.stores.sqlite.access import Access
 from eventbus.stores.sqlite.owner import Owner, machine_time
 from eventbus.stores.sqlite.statements import statements
 

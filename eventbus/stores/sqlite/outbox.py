@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.access import Access
 from eventbus.logs import get_logger
 from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
 from eventbus.stores.entries import entry, rows
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.access import Access
 from eventbus.stores.sqlite.owner import Owner, machine_time
 from eventbus.stores.sqlite.statements import statements
 from eventbus.stores.sqlite.watch import Watch

@@ -9,9 +9,9 @@ import time
 from contextlib import closing, suppress
 from typing import Final
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect, patiently
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect, patiently
 from eventbus.stores.sqlite.statements import statements
 
 _BURIED_AFTER: Final = 86_400_000_000

@@ -8,19 +8,20 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 
 from eventbus.clock import Clock, SystemClock
+from eventbus.databases.sqlite.access import Access
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import explained, prepare
+from eventbus.databases.sqlite.writing import Writing
 from eventbus.store import Joined, StoreUnavailable, Transaction
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.access import Access
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import explained, prepare
 from eventbus.stores.sqlite.inbox import SqliteInbox
 from eventbus.stores.sqlite.joining import join
 from eventbus.stores.sqlite.logbook import SqliteLogbook
 from eventbus.stores.sqlite.outbox import SqliteOutbox
 from eventbus.stores.sqlite.owner import Owner
+from eventbus.stores.sqlite.statements import schema
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.sqlite.watch import Watch
-from eventbus.stores.sqlite.writing import Writing
 
 _DEFAULTS: Final = StoreOptions()
 
@@ -80,14 +81,14 @@ class SqliteStore:
                 return
             address, options = self._address, self._options
             if address.file is not None:
-                await asyncio.to_thread(prepare, address, options.timeout)
+                await asyncio.to_thread(prepare, address, schema(), options.timeout)
             try:
                 opened = _Opened(address, options, self._writing, self._clock)
             except sqlite3.Error as error:
                 raise explained(error, address) from error
             try:
                 if address.file is None:  # after its first connection, which it lives as long as
-                    await asyncio.to_thread(prepare, address, options.timeout)
+                    await asyncio.to_thread(prepare, address, schema(), options.timeout)
                 await opened.access.write(opened.owner.enter, durable=False)
             except BaseException:
                 await _close(opened)

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect, explained, is_passing, patiently
 from eventbus.store import StoreUnavailable, WrongTransaction
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect, explained, is_passing, patiently
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.watch import Watch

@@ -6,8 +6,8 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect
 from eventbus.stores.sqlite.statements import statements
 
 

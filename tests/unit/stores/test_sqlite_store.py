@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from eventbus.errors import ConfigurationError
 from eventbus.store import Claim, InboxKey, WrongTransaction
 from eventbus.stores.opening import store_for
-from eventbus.stores.sqlite.statements import migrations
+from eventbus.stores.sqlite.statements import schema
 from eventbus.stores.sqlite.store import SqliteStore
 from eventbus.transport import Message
 
@@ -153,7 +153,7 @@ async def test_the_lock_is_taken_with_the_first_statement(store: SqliteStore, pa
 
 async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as first:
-        for statement in migrations()[0]:
+        for statement in schema().steps[0]:
             first.execute(statement)
         first.execute("CREATE TABLE eventbus_store (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
         first.execute("INSERT INTO eventbus_store VALUES (1, 1)")

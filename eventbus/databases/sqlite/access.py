@@ -1,4 +1,4 @@
-"""How the rooms of the store reach its database, with its errors translated."""
+"""How the parts of an adapter reach its database, with its errors translated."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TypeVar
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect, explained, patiently
+from eventbus.databases.sqlite.writing import OwnWriting, Writing
 from eventbus.errors import BrokerUnreachable
-from eventbus.store import StoreUnavailable
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect, explained, patiently
-from eventbus.stores.sqlite.writing import OwnWriting, Writing
 
 Answer = TypeVar("Answer")
 
 
 class Access:
-    """Made by `SqliteStore.open`, on a file that is prepared."""
+    """Made on a file that is prepared."""
 
     def __init__(self, address: Address, timeout: float, writing: Writing | None) -> None:
         self.address = address
@@ -30,13 +29,13 @@ class Access:
     async def write(self, work: Callable[[sqlite3.Connection], Answer], *, durable: bool) -> Answer:
         """Raises `StoreUnavailable`, and what `work` raises; see `Writing`."""
         if self._is_closed or self._writing is None:
-            raise StoreUnavailable(self.address.url, "it is not open")
+            raise self.address.unavailable("it is not open")
         try:
             return await self._writing.write(work, durable=durable)
         except sqlite3.Error as error:
             raise explained(error, self.address) from error
         except BrokerUnreachable as error:
-            raise StoreUnavailable(self.address.url, error.problem) from error
+            raise self.address.unavailable(error.problem) from error
 
     async def read(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Beside the writer, on a connection of its own: a long query holds nobody up."""
@@ -46,7 +45,7 @@ class Access:
                 return patiently(lambda: query(connection), self._timeout)
 
         if self._is_closed:
-            raise StoreUnavailable(self.address.url, "it is not open")
+            raise self.address.unavailable("it is not open")
         try:
             return await asyncio.to_thread(read)
         except sqlite3.Error as error:

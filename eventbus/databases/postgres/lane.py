@@ -8,9 +8,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from eventbus.store import StoreUnavailable
-from eventbus.stores.postgres.address import Address
-from eventbus.stores.postgres.database import Connection, connect, explained, let_go
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import Connection, connect, explained, let_go
 
 Answer = TypeVar("Answer")
 
@@ -51,7 +50,7 @@ class Lane:
 
     async def _answer(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         if self._is_closed:
-            raise StoreUnavailable(self._address.url, "it is not open")
+            raise self._address.unavailable("it is not open")
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = self._connection = await self._connect()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect, in_transaction, set_durable
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect, in_transaction, set_durable
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +33,7 @@ class OwnWriting:
         self._timeout = timeout
         self._connection = connect(address, sqlite3.Connection, durable=False)
         self._is_durable = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="eventbus-store")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"eventbus-{address.what}")
 
     async def write(self, work: Callable[[sqlite3.Connection], Answer], *, durable: bool) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, work, durable)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final, TypeVar
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.migrations import Schema
 from eventbus.errors import ConfigurationError
-from eventbus.store import StoreUnavailable
-from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.statements import migrations
 
 Answer = TypeVar("Answer")
 Kind = TypeVar("Kind", bound=sqlite3.Connection)
@@ -23,10 +22,6 @@ _PATIENCE_TO_CONNECT: Final = 2.0
 """Seconds. Writers lock nobody out who connects; only who converts the file, or recovers its log, does."""
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PASSING: Final = _BUSY | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
-_VERSION_TABLE: Final = (
-    "CREATE TABLE IF NOT EXISTS eventbus_store "
-    "(one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)"
-)
 
 
 def connect(address: Address, factory: type[Kind], *, durable: bool) -> Kind:
@@ -61,24 +56,24 @@ def set_durable(connection: sqlite3.Connection, *, durable: bool) -> None:
     sqlite3.Cursor(connection).execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
 
 
-def prepare(address: Address, timeout: float) -> None:
+def prepare(address: Address, schema: Schema, timeout: float) -> None:
     """Create or migrate what is ours; several processes may do this at the same time.
 
-    Raises `ConfigurationError` for a file that cannot be a store, `StoreUnavailable` when others keep it
+    Raises `ConfigurationError` for a file that cannot be one of ours, `StoreUnavailable` when others keep it
     locked for `timeout` seconds.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise ConfigurationError(
-            f"this Python has SQLite {sqlite3.sqlite_version}, the store needs 3.36 or newer: use a newer "
-            "Python build, or a postgresql:// store."
+            f"this Python has SQLite {sqlite3.sqlite_version}, the {address.what} needs 3.36 or newer: use a "
+            f"newer Python build, or a postgresql:// {address.what}."
         )
     address.check()
     try:
         with closing(connect(address, sqlite3.Connection, durable=True)) as connection:
             if address.file is not None:
                 patiently(lambda: _use_wal(connection, address), timeout)
-            if _version(connection) != len(migrations()):
-                in_transaction(connection, lambda: _migrate(connection, address), timeout)
+            if not schema.is_current(connection):
+                in_transaction(connection, lambda: schema.migrate(connection, address), timeout)
     except sqlite3.Error as error:
         raise explained(error, address) from error
 
@@ -130,7 +125,7 @@ def explained(error: sqlite3.Error, address: Address) -> Exception:
                 "directory, where SQLite keeps the write-ahead log beside it."
             )
         case _:
-            return StoreUnavailable(address.url, str(error))
+            return address.unavailable(str(error))
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -145,27 +140,3 @@ def _use_wal(connection: sqlite3.Connection, address: Address) -> None:
             f"{address.file} cannot be shared by processes: its file system knows no write-ahead log "
             f"(SQLite answers {mode!r}). Keep it on a local disk."
         )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    """0 where nobody has created our tables yet."""
-    exists = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'eventbus_store'"
-    if connection.execute(exists).fetchone() is None:
-        return 0
-    version: int = connection.execute("SELECT version FROM eventbus_store").fetchone()[0]
-    return version
-
-
-def _migrate(connection: sqlite3.Connection, address: Address) -> None:
-    """Under the write lock: of several processes that find a fresh file, one creates and the others wait."""
-    version, steps = _version(connection), migrations()
-    if version > len(steps):
-        raise ConfigurationError(
-            f"the store in {address.file} was written by a newer eventbus: its schema has version {version}, "
-            f"this one knows {len(steps)}. Upgrade eventbus here, or use another store."
-        )
-    for step in steps[version:]:
-        for statement in step:
-            connection.execute(statement)
-    connection.execute(_VERSION_TABLE)
-    connection.execute("INSERT OR REPLACE INTO eventbus_store VALUES (1, ?)", (len(steps),))

@@ -1,4 +1,4 @@
-"""Where a SQLite store is: `sqlite:///file.db`, `sqlite:////absolute.db` or `sqlite://:memory:`."""
+"""Where a SQLite database is: `sqlite:///file.db`, `sqlite:////absolute.db` or `sqlite://:memory:`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from eventbus.errors import ConfigurationError, shorten
+from eventbus.store import StoreUnavailable
 
 _SCHEME: Final = "sqlite://"
 _MEMORY: Final = ":memory:"
@@ -20,24 +21,29 @@ class Address:
     target: str
     """What SQLite opens."""
     file: Path | None
-    """None: a database in memory, of this store alone; several connections share it."""
+    """None: a database in memory, of this object alone; several connections share it."""
+    what: str
+    """What is kept there, in a word for people: store, archive."""
 
     @classmethod
-    def of(cls, url: str) -> Address:
+    def of(cls, url: str, what: str = "store") -> Address:
         """Raises `ConfigurationError` for a URL that names no file."""
         if url in (_SCHEME + _MEMORY, f"{_SCHEME}/{_MEMORY}"):
-            return cls(url, f"file:/eventbus-{uuid.uuid4().hex}?vfs=memdb", None)
+            return cls(url, f"file:/eventbus-{uuid.uuid4().hex}?vfs=memdb", None, what)
         rest = url.removeprefix(_SCHEME)
         path = unquote(rest[1:])
         if rest == url or not rest.startswith("/") or not path or path.endswith("/") or set("?#") & set(rest):
             raise ConfigurationError(
-                f"{shorten(url)!r} names no store: use sqlite:///eventbus.db for a file in the working "
+                f"{shorten(url)!r} names no {what}: use sqlite:///eventbus.db for a file in the working "
                 "directory, sqlite:////var/lib/shop/eventbus.db for an absolute path (four slashes), "
                 "or sqlite://:memory:. A ? or # in a name is written %3F or %23."
             )
         if "\0" in path:
             raise ConfigurationError(f"{shorten(url)!r}: no file has a NUL in its name.")
-        return cls(url, path, Path(path).absolute())
+        return cls(url, path, Path(path).absolute(), what)
+
+    def unavailable(self, problem: str) -> StoreUnavailable:
+        return StoreUnavailable(self.url, problem, self.what)
 
     def check(self) -> None:
         """Raises `ConfigurationError` where no file can be."""
@@ -49,6 +55,6 @@ class Address:
             )
         if not self.file.parent.is_dir():
             raise ConfigurationError(
-                f"cannot keep a store in {self.file}: the directory {self.file.parent} does not exist. "
+                f"no {self.what} can be in {self.file}: the directory {self.file.parent} does not exist. "
                 "Create it, or name a file somewhere else."
             )

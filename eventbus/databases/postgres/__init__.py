@@ -1,0 +1,1 @@
+"""Reaching PostgreSQL, 13 or newer, within bounds."""
