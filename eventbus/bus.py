@@ -192,7 +192,7 @@ class Bus:
             known=self.registry,
             grace=self.settings.shutdown_grace,
             pause_after=self.settings.pause_after,
-            catch_ups=self._catch_ups(services, shared),
+            catch_ups=await self._catch_ups(services, shared),
         )
         self._workers.append(worker)
         try:
@@ -218,14 +218,20 @@ class Bus:
         """
         self._must_be_open()
         logbook = logbook_of(await self.kept.usual_store())
-        return Replays(Means(self.transport, History(self.transport), logbook, self._codec, self.clock))
+        history = await self.history()
+        return Replays(Means(self.transport, history, logbook, self._codec, self.clock))
+
+    async def history(self) -> History:
+        """Every event that was published and is kept: in the archive, where there is one, and in the log."""
+        self._must_be_open()
+        return History(self.transport, await self.kept.archive())
 
     def hurry(self) -> None:
         """Let no worker that stops wait for its handlers: what they have begun is handed over again."""
         for worker in self._workers:
             worker.hurry()
 
-    def _catch_ups(self, services: Sequence[Service], shared: ServiceStore | None) -> CatchUps | None:
+    async def _catch_ups(self, services: Sequence[Service], shared: ServiceStore | None) -> CatchUps | None:
         """Raises `InvalidSubscription` where one begins in the past and nothing can keep how far it is."""
         late = [member for service in services for member in service if member.subscription.start != "new"]
         if not late or shared is None:
@@ -234,8 +240,7 @@ class Bus:
             problem = f"it starts in the past, and the store {shared.store.url} cannot keep how far it is"
             remedy = "Use a store with transactions: EVENTBUS_STORE=sqlite:///eventbus.db, or postgresql://…"
             raise InvalidSubscription(late[0].queue, problem, remedy)
-        history = History(self.transport)
-        inbox = shared.store.inbox
+        history, inbox = await self.history(), shared.store.inbox
         return CatchUps(self.transport, history, logbook, inbox, self._codec, self.clock)
 
     async def _declares(self, services: Sequence[Service]) -> bool:

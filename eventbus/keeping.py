@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from eventbus.archive import Archive
 from eventbus.claims import Claims
 from eventbus.clock import Clock
 from eventbus.context import Outgoing
@@ -127,6 +128,17 @@ def make_store(settings: Settings, *, clock: Clock | None = None) -> Store:
     return store_for(store_url(settings), store_options(settings), clock=clock)
 
 
+def make_archive(settings: Settings) -> Archive:
+    """Not open. Raises `ConfigurationError` where the settings name none, or one that cannot be."""
+    from eventbus.archives.opening import archive_for
+
+    if settings.archive is None:
+        raise ConfigurationError(
+            "no archive is named: set EVENTBUS_ARCHIVE (or --archive) to sqlite:///archive.db or postgresql://…"
+        )
+    return archive_for(settings.archive)
+
+
 class Kept:
     """What of one bus survives a crash: its store with the relay, and where events go without a broker."""
 
@@ -144,6 +156,7 @@ class Kept:
         self._relay: Relay | None = None
         self._opened: Store | None = None
         self._shared: ServiceStore | None = None
+        self._archive: Archive | None = None
         self._turn = asyncio.Lock()
         self.sending: Sending | None = None
         """None: an error, where the broker is away."""
@@ -187,6 +200,17 @@ class Kept:
                 self._shared = ServiceStore(store, claims)
             return self._shared
 
+    async def archive(self) -> Archive | None:
+        """The one that the settings name, opened; raises as `open` does. None where they name none."""
+        if self._settings.archive is None:
+            return None
+        async with self._turn:
+            if self._archive is None:
+                archive = make_archive(self._settings)
+                await archive.open()
+                self._archive = archive
+            return self._archive
+
     async def drain(self) -> int:
         """Send on what waits in the outbox; how much that was. For tests, whose clock stands still."""
         if self._relay is None:
@@ -203,6 +227,9 @@ class Kept:
         if self._relay is not None:
             await self._relay.stop()
             self._relay = None
+        if self._archive is not None:
+            await self._archive.close()
+            self._archive = None
         if self._opened is not None:
             await self._opened.close()
             self._opened = None

@@ -45,6 +45,9 @@ class Settings(BaseModel):
     `postgresql://user:password@host/database`; only the first, `redis://host/0` or `memory://`. None:
     services remember in the embedded transport's file, else in `eventbus.db` in the working directory, and
     `publish` takes no transaction."""
+    archive: str | None = None
+    """Where `eventbus archive` keeps the history for good: `sqlite:///archive.db`, or
+    `postgresql://user:password@host/database`. Replays and late subscriptions read it before the log."""
     relay: Literal["on", "off"] = "on"
     """Whether a bus sends on what is in its outbox itself; off where `eventbus relay` does that."""
     outbox_keep_days: float = Field(default=0.0, ge=0, le=36_500)

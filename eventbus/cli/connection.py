@@ -30,6 +30,11 @@ def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), decla
     return make_bus(settings.model_copy(update={"store": None}), SOURCE, schemas=schemas, declare=declare)
 
 
+def storing_bus(settings: Settings) -> Bus:
+    """The bus of a command that keeps something in the store; it relays nothing and declares nothing."""
+    return make_bus(settings.model_copy(update={"relay": "off"}), SOURCE, declare=False)
+
+
 def make_bus(
     settings: Settings, source: str, *, schemas: Sequence[ModuleType] = (), declare: bool = True
 ) -> Bus:

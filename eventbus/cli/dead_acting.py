@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from eventbus.cli.connection import make_bus, settings_for
 from eventbus.cli.dead_options import ask
-from eventbus.cli.dead_progress import progress
 from eventbus.cli.dead_view import header, row, write
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
 from eventbus.cli.options import Common
 from eventbus.cli.output import note, print_json
+from eventbus.cli.progress import progress
 from eventbus.dead_letters import NOTHING_SECRET, DeadLetters, Moved, Selection, as_json
 from eventbus.secret import Secrets
 from eventbus.transport import DeadLetterEntry

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from eventbus.cli.moments import Age, ago
 from eventbus.dead_letters import Selection
 
 Answer = TypeVar("Answer")
-
-_UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
-_AGE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|min|h|d|)")
-
-
-class Age(click.ParamType[timedelta]):
-    """`90`, `90s`, `15m`, `2h`, `3d`."""
-
-    name = "age"
-
-    def convert(
-        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        if (found := _AGE.fullmatch(value)) is None:
-            self.fail(f"{value!r} is no age: write 90s, 15m, 2h or 3d", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
 
 
 def selection_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -106,7 +88,4 @@ def ask(question: str) -> None:
 
 
 def _ago(now: datetime, age: timedelta | None) -> datetime | None:
-    try:
-        return None if age is None else now - age
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
+    return None if age is None else ago(now, age)

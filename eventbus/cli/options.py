@@ -51,6 +51,16 @@ def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     return with_common
 
 
+def archive_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add `--archive`; the verb gets it as `archive`: a URL, or None where it is not given."""
+    return click.option(
+        "--archive",
+        metavar="URL",
+        help="Where the history is kept for good: sqlite:///archive.db, postgresql://user@host/database.  "
+        "[env: EVENTBUS_ARCHIVE]",
+    )(verb)
+
+
 def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add `--schemas`; the verb gets it as `schemas`: module names, or None where it is not given."""
     return click.option(

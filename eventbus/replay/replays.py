@@ -72,8 +72,8 @@ class Replays:
             await self._means.logbook.take(KIND, replay.id, replay.text())
             return await self._carried_out(replay, tell)
 
-    async def resume(self, replay_id: str, tell: Tell = silent) -> Replay:
-        """Go on with one that was paused or interrupted.
+    async def resume(self, replay_id: str, tell: Tell = silent, *, rate: float | None = None) -> Replay:
+        """Go on with one that was paused or interrupted; at its rate, or another.
 
         Raises `NoSuchReplay`, `InvalidReplay` for one that has ended, `ReplayRunning`.
         """
@@ -84,7 +84,8 @@ class Replays:
             is_ours, _ = await self._means.logbook.take(KIND, replay.id, replay.text())
             if not is_ours:
                 raise ReplayRunning(replay.request.subscription, replay.id)
-            return await self._carried_out(replace(replay, state="running"), tell)
+            request = replay.request if rate is None else replace(replay.request, rate=rate)
+            return await self._carried_out(replace(replay, state="running", request=request), tell)
 
     async def all(self) -> list[Replay]:
         """The oldest first."""

@@ -11,11 +11,12 @@ from eventbus.cli.app import VERBS
 from eventbus.cli.connection import settings_for
 from eventbus.cli.options import Common
 
-GROUPS = ("topology", "dead")
+GROUPS = ("topology", "dead", "replay")
 COMMANDS = [
     *([verb] for verb in VERBS),
     *(["topology", each] for each in ("show", "apply", "diff")),
     *(["dead", each] for each in ("list", "show", "export", "redrive", "discard", "stats")),
+    *(["replay", each] for each in ("start", "list", "pause", "resume", "cancel")),
 ]
 
 
