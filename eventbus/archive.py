@@ -68,6 +68,7 @@ class Archive(Protocol):
         """Keep those that are not there yet, and the new place in the log, in one transaction.
 
         How many were new. `expected`: the `next_offset` so far; raises `ArchiveMoved` where it is another.
+        Where it raises `StoreUnavailable` it may have been done all the same: `end` tells.
         """
         ...
 

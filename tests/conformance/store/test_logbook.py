@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from eventbus.logbook import OutOfHand, Page
 from tests.conformance.sizes import PATIENCE
 from tests.conformance.store.drive import logbook_of
-from tests.conformance.store.kinds import INBOX_ONLY, QUICK, SHARED_SQL, SQL, quick
+from tests.conformance.store.kinds import INBOX_ONLY, SHARED_SQL, SQL, quick
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ async def test_a_page_of_a_killed_process_can_be_taken_and_has_no_wish(
     await eventually(taken, within=PATIENCE)
 
 
-@SHARED_SQL
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)  # embedded: as the first, and slow
 async def test_a_process_taken_for_dead_does_not_write_over_the_one_that_took_over(
     place: Place, store: Store, tmp_path: Path
 ) -> None:
@@ -181,15 +180,6 @@ async def test_a_process_taken_for_dead_does_not_write_over_the_one_that_took_ov
         await process.says("out of hand", within=PATIENCE)
 
     assert await logbook.page("replay", "one") == a_page(text="begun")
-
-
-@SHARED_SQL
-async def test_a_page_outlasts_its_lease_while_its_process_lives(store: Store, other: Store) -> None:
-    await logbook_of(store).take("replay", "one", "begun")
-
-    time.sleep(1.5 * QUICK.lease)  # noqa: ASYNC251  a handler that holds up the event loop
-
-    assert await logbook_of(other).take("replay", "one", "") == (False, a_page(text="begun"))
 
 
 @SHARED_SQL
