@@ -14,7 +14,19 @@ from eventbus import __version__
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
 from eventbus.errors import EventBusError
 
-VERBS: Final = ("demo", "run", "publish", "relay", "tail", "topology", "status", "dead", "replay", "doctor")
+VERBS: Final = (
+    "demo",
+    "run",
+    "publish",
+    "relay",
+    "archive",
+    "tail",
+    "topology",
+    "status",
+    "dead",
+    "replay",
+    "doctor",
+)
 """Each is an attribute of the module of its name, in the order of the help."""
 
 

@@ -1,0 +1,136 @@
+"""What the archive has copied outlives the broker's own history, and is joined with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from eventbus import Bus
+from eventbus.archive import Archive, ArchiveMoved
+from eventbus.archives.opening import archive_for
+from eventbus.archiving import Archiving, Beginning, beginning
+from eventbus.clock import SystemClock
+from eventbus.codec import Codec
+from eventbus.history import History, Place
+from eventbus.settings import Settings
+from eventbus.transport import LogBounds, Message
+from tests.integration.history.events import Booked, bookings
+from tests.support.eventually import eventually
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """A history that keeps little: after some thousand events the first of them are gone."""
+    return settings.model_copy(
+        update={"log_max_bytes": 1_000_000, "archive": f"sqlite:///{tmp_path / 'archive.db'}"}
+    )
+
+
+@pytest_asyncio.fixture
+async def archive(settings: Settings) -> AsyncGenerator[Archive]:
+    archive = archive_for(str(settings.archive))
+    await archive.open()
+    yield archive
+    await archive.close()
+
+
+def copying(bus: Bus, archive: Archive) -> Archiving:
+    return Archiving(bus.transport, archive, Codec(), SystemClock())
+
+
+async def numbers(history: History) -> list[int]:
+    """Of all bookings, in the order of the history."""
+    found: list[int] = []
+    until = (await history.bounds()).end
+    async with aclosing(history.read(Place(), until=until)) as pieces:
+        async for piece in pieces:
+            assert piece.missing == 0
+            found += [Codec().decode(message).data["number"] for message in piece.messages]
+    return found
+
+
+async def the_log_has_lost_its_beginning(bus: Bus, first: int) -> bool:
+    return (await bus.transport.log_bounds()).first > first
+
+
+async def test_the_archive_and_the_log_together_are_the_whole_history(bus: Bus, archive: Archive):
+    first = (await bus.transport.log_bounds()).first
+    count = 0
+    while not await the_log_has_lost_its_beginning(bus, first):
+        await bus.publish_many(bookings(200, count))
+        count += 200
+        await copying(bus, archive).catch_up()
+        assert count < 50_000, "the history keeps everything"
+    await bus.publish_many(bookings(50, count))
+
+    assert await numbers(await bus.history()) == list(range(count + 50))
+    assert (await numbers(History(bus.transport)))[0] > 0  # the log alone has lost some
+
+
+async def test_copying_twice_and_again_from_the_start_keeps_each_event_once(bus: Bus, archive: Archive):
+    await bus.publish_many(bookings(100))
+    first, second = copying(bus, archive), copying(bus, archive)
+    await first.catch_up()
+    await second.catch_up()
+    assert (first.copied, second.copied) == (100, 0)
+
+    again = bookings(1)[0]
+    await bus.publish_many([again, again])
+    await first.catch_up()
+
+    assert first.copied == 101
+    assert len(await archive.read(0, limit=1000)) == 101
+
+
+async def test_it_follows_the_log_and_keeps_what_cannot_be_read(bus: Bus, archive: Archive):
+    following = copying(bus, archive)
+    task = asyncio.create_task(following.follow())
+    await bus.publish_many(bookings(20))
+    await bus.transport.send([Message(b"\xff no event", "account.booked")], timeout=5)
+    await bus.publish(Booked(account=1, number=20))
+
+    async def archived() -> list[bytes] | None:
+        entries = await archive.read(0, limit=100)
+        return [entry.message.body for entry in entries] if len(entries) == 22 else None
+
+    bodies = await eventually(archived, within=20)
+    task.cancel()
+    await asyncio.wait({task})
+    assert bodies[20] == b"\xff no event"
+
+
+async def test_a_second_one_that_copies_to_the_same_archive_says_so(bus: Bus, archive: Archive):
+    await bus.publish_many(bookings(5))
+    await copying(bus, archive).catch_up()
+    one, other = copying(bus, archive), copying(bus, archive)
+    following = asyncio.create_task(one.follow())
+    slower = asyncio.create_task(other.follow())
+    await bus.publish_many(bookings(5, 5))
+
+    done, running = await asyncio.wait({following, slower}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+
+    assert [type(task.exception()) for task in done] == [ArchiveMoved]
+    for task in running:
+        task.cancel()
+    await asyncio.wait({following, slower})
+
+
+@pytest.mark.parametrize(
+    ("position", "bounds", "begins"),
+    [
+        (None, LogBounds(7, 100), Beginning(7)),
+        (50, LogBounds(7, 100), Beginning(50)),
+        (50, LogBounds(60, 100), Beginning(60, missing=10)),
+        (100, LogBounds(0, 100), Beginning(100)),
+        (500, LogBounds(0, 100), Beginning(0, is_another_log=True)),
+    ],
+)
+def test_it_begins_where_it_was_if_the_log_still_goes_so_far(
+    position: int | None, bounds: LogBounds, begins: Beginning
+):
+    assert beginning(position, bounds) == begins
