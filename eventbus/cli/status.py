@@ -19,7 +19,14 @@ from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import UNKNOWN, console, note, print_json, print_line, show, table
 from eventbus.cli.targets import load_services, use_working_directory
-from eventbus.cli.waiting_view import Waiting, backlog_json, look_at_waiting, told_age, waiting_lines
+from eventbus.cli.waiting_view import (
+    Waiting,
+    backlog_json,
+    catching_up_json,
+    look_at_waiting,
+    told_age,
+    waiting_lines,
+)
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.settings import Settings
 from eventbus.transport import QueueStats
@@ -47,7 +54,8 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     Dead: given up, kept. Oldest: how long the first of the ready ones has waited. Consumers: processes that
     take from the queue. A dash where the broker does not tell. With --output json each look is one line.
     Alarms of the broker, and connections that it takes no messages from, are told on stderr. Below the table:
-    what waits for the broker in the outbox of the store, and in the spool.
+    what waits for the broker in the outbox of the store, and in the spool; and how far new subscriptions have
+    caught up with history.
 
     \b
     Example:
@@ -181,6 +189,7 @@ def as_json(look: Look) -> dict[str, object]:
         "broker": None if look.report is None else short_json(look.report),
         "outbox": backlog_json(look.waiting.outbox),
         "spool": backlog_json(look.waiting.spool),
+        "catching_up": catching_up_json(look.waiting),
         "subscriptions": [
             {
                 "subscription": each.queue,

@@ -1,20 +1,26 @@
-"""What waits in an outbox, for those who only look: nothing is created, migrated or claimed."""
+"""What lies in a store, for those who only look: nothing is created, migrated or claimed."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from eventbus.clock import Clock
 from eventbus.databases.sqlite.address import Address
+from eventbus.logbook import Page
 from eventbus.record import microseconds
 from eventbus.store import Backlog, StoreUnavailable
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
+from eventbus.stores.sqlite.logbook import pages
 from eventbus.stores.sqlite.statements import statements
+
+Answer = TypeVar("Answer")
 
 _OPTIONS: Final = StoreOptions(timeout=5.0)
 
@@ -25,9 +31,9 @@ async def backlog_at(url: str, clock: Clock) -> Backlog | None:
     Raises `StoreUnavailable`, and `ConfigurationError` for a URL that names no store.
     """
     if url.startswith("sqlite:"):
-        address = Address.of(url)
-        return None if address.file is None else await asyncio.to_thread(_in_file, address, clock)
-    if url.startswith(("postgresql:", "postgres:")):
+        look = partial(_backlog, now=microseconds(clock.now()))
+        return await asyncio.to_thread(_in_file, Address.of(url), "eventbus_outbox", look)
+    if _is_postgres(url):
         from eventbus.stores.postgres import looking
 
         return await looking.backlog_at(url, _OPTIONS, clock)
@@ -35,17 +41,38 @@ async def backlog_at(url: str, clock: Clock) -> Backlog | None:
     return None
 
 
-def _in_file(address: Address, clock: Clock) -> Backlog | None:
+async def pages_at(url: str, kind: str) -> Sequence[Page]:
+    """Of the logbook; none where there is none. Raises as `backlog_at`."""
+    if url.startswith("sqlite:"):
+        look = partial(pages, kind=kind)
+        return await asyncio.to_thread(_in_file, Address.of(url), "eventbus_logbook", look) or ()
+    if _is_postgres(url):
+        from eventbus.stores.postgres import looking
+
+        return await looking.pages_at(url, _OPTIONS, kind)
+    store_for(url, _OPTIONS)
+    return ()
+
+
+def _is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql:", "postgres:"))
+
+
+def _in_file(address: Address, table: str, look: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+    """None where there is no such file, or no such table in it."""
     if address.file is None or not address.file.is_file():
         return None
     target = f"file:{quote(str(address.file))}?mode=ro"
     try:
         with closing(sqlite3.connect(target, timeout=_OPTIONS.timeout, uri=True)) as connection:
-            table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'eventbus_outbox'"
-            if connection.execute(table).fetchone() is None:
+            known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+            if connection.execute(known, (table,)).fetchone() is None:
                 return None
-            events, size, oldest = connection.execute(statements()["backlog"]).fetchone()
+            return look(connection)
     except sqlite3.Error as error:
         raise StoreUnavailable(address.url, str(error)) from error
-    age = None if oldest is None else max(0.0, (microseconds(clock.now()) - oldest) / 1_000_000)
-    return Backlog(events, size, age)
+
+
+def _backlog(connection: sqlite3.Connection, *, now: int) -> Backlog:
+    events, size, oldest = connection.execute(statements()["backlog"]).fetchone()
+    return Backlog(events, size, None if oldest is None else max(0.0, (now - oldest) / 1_000_000))

@@ -64,9 +64,8 @@ POINTS: Final[dict[str, tuple[type, str, str]]] = {
 }
 
 
-def end_at(point: str) -> None:
-    """From now on the process ends there."""
-    owner, name, when = POINTS[point]
+def end_at(owner: type, name: str, when: str, *, time: int = _THIRD) -> None:
+    """From now on the process ends before or after that method, when it comes there so often."""
     reached: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
@@ -74,7 +73,7 @@ def end_at(point: str) -> None:
         nonlocal calls
         if moment == when:
             calls += 1
-            if calls == _THIRD:
+            if calls == time:
                 os._exit(9)
 
     @functools.wraps(reached)
@@ -115,7 +114,7 @@ async def main(url: str, how: str, point: str) -> None:
     with closing(sqlite3.connect(STORE, isolation_level=None, timeout=10)) as database:
         database.execute(EFFECTS)
     if point != "never":
-        end_at(point)
+        end_at(*POINTS[point])
     async with bus_to(url, shutdown_grace=20.0) as bus, bus.running(Service("crash", [subscription(how)])):
         say("ready")
         await asyncio.Event().wait()

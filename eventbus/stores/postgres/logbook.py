@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from eventbus.databases.postgres.database import Connection
 from eventbus.databases.postgres.lane import Lane
 from eventbus.databases.texts import storable
 from eventbus.logbook import OutOfHand, Page
@@ -47,10 +48,8 @@ class PostgresLogbook:
         return None if found is None else _page(found)
 
     async def pages(self, kind: str) -> Sequence[Page]:
-        found = await self._lane.ask(
-            lambda connection: connection.fetch(self._statements["pages"], kind, self._owner.id)
-        )
-        return [_page(row) for row in found]
+        owner = self._owner.id
+        return await self._lane.ask(lambda connection: pages(connection, self._statements, kind, owner=owner))
 
     async def _row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         return await self._lane.ask(
@@ -59,6 +58,13 @@ class PostgresLogbook:
 
     async def _change(self, statement: str, *parameters: object) -> None:
         await self._lane.ask(lambda connection: connection.execute(self._statements[statement], *parameters))
+
+
+async def pages(
+    connection: Connection, statements: Statements, kind: str, *, owner: int | None = None
+) -> list[Page]:
+    """`owner`: None for who only looks."""
+    return [_page(row) for row in await connection.fetch(statements["pages"], kind, owner)]
 
 
 def _page(row: asyncpg.Record) -> Page:

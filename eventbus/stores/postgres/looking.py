@@ -1,29 +1,50 @@
-"""What waits in an outbox, for those who only look: nothing is created, migrated or claimed."""
+"""What lies in a store, for those who only look: nothing is created, migrated or claimed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import asyncpg
 
 from eventbus.clock import Clock
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import connected, explained
+from eventbus.databases.postgres.database import Connection, connected, explained
+from eventbus.logbook import Page
 from eventbus.record import microseconds
 from eventbus.store import Backlog
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.postgres.identity import identified
+from eventbus.stores.postgres.logbook import pages
 from eventbus.stores.postgres.outbox import backlog
 from eventbus.stores.postgres.statements import Statements
+
+Answer = TypeVar("Answer")
 
 
 async def backlog_at(url: str, options: StoreOptions, clock: Clock) -> Backlog | None:
     """None where the database has no store. Raises `StoreUnavailable`."""
+    now = microseconds(clock.now())
+    return await _look(url, options, lambda connection, statements: backlog(connection, statements, now))
+
+
+async def pages_at(url: str, options: StoreOptions, kind: str) -> Sequence[Page]:
+    """None of them where the database has no store. Raises `StoreUnavailable`."""
+    found = await _look(url, options, lambda connection, statements: pages(connection, statements, kind))
+    return found or ()
+
+
+async def _look(
+    url: str, options: StoreOptions, look: Callable[[Connection, Statements], Awaitable[Answer]]
+) -> Answer | None:
     address, statements = Address.of(url), Statements(options.schema)
     try:
         async with asyncio.timeout(options.timeout), connected(address, options.timeout) as connection:
             if await identified(connection, statements) is None:
                 return None
-            return await backlog(connection, statements, microseconds(clock.now()))
+            return await look(connection, statements)
+    except asyncpg.UndefinedTableError:  # a store of an older version
+        return None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise explained(error, address) from error

@@ -55,11 +55,7 @@ class SqliteLogbook:
         return None if found is None else _page(found)
 
     async def pages(self, kind: str) -> Sequence[Page]:
-        row = self._row(kind, "")
-        found = await self._access.read(
-            lambda connection: connection.execute(statements()["pages"], row).fetchall()
-        )
-        return [_page(row) for row in found]
+        return await self._access.read(lambda connection: pages(connection, kind, owner=self._owner.id))
 
     async def _change(self, statement: str, row: dict[str, Any]) -> None:
         def change(connection: sqlite3.Connection) -> None:
@@ -69,6 +65,12 @@ class SqliteLogbook:
 
     def _row(self, kind: str, name: str, **more: str) -> dict[str, Any]:
         return {"kind": kind, "name": name, "owner": self._owner.id, "now": machine_time(), **more}
+
+
+def pages(connection: sqlite3.Connection, kind: str, *, owner: int | None = None) -> list[Page]:
+    """`owner`: None for who only looks."""
+    row = {"kind": kind, "owner": owner, "now": machine_time()}
+    return [_page(found) for found in connection.execute(statements()["pages"], row)]
 
 
 def _page(row: Sequence[Any]) -> Page:

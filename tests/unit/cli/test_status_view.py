@@ -41,6 +41,7 @@ def test_what_the_broker_does_not_tell_is_a_dash_and_null(capsys: pytest.Capture
         "broker": None,
         "outbox": None,
         "spool": None,
+        "catching_up": [],
         "subscriptions": [
             {
                 "subscription": "payment.charge_order",
