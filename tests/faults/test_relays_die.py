@@ -1,4 +1,4 @@
-"""Two relays share an outbox, and one of them is killed in the middle: no event is missing, none counts twice."""
+"""Two relays share an outbox, and one is killed in the middle: no event is missing, none counts twice."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from eventbus.store import StoreUnavailable, WrongTransaction
 from eventbus.stores.sqlite.address import Address
-from eventbus.stores.sqlite.database import connect, explained, is_passing, patiently
+from eventbus.stores.sqlite.database import connect, is_passing, patiently, unavailable
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.watch import Watch
@@ -80,7 +80,7 @@ class Transactions:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, connection)
         except sqlite3.Error as error:
             if is_passing(error):
-                raise explained(error, self._address) from error
+                raise unavailable(error, self._address) from error
             raise
 
     async def close(self) -> None:
