@@ -38,5 +38,7 @@ PUBLISHERS: Final               = _size(10, 100)
 MESSAGES_UNDER_LOAD: Final      = _size(500, 10_000)
 LOSSES_UNDER_LOAD: Final        = _size(2, 5)
 
-OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6)))  # seconds without a broker, with a spool
 # fmt: on
+
+OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6)))
+"""Seconds without a broker, while events wait in a spool."""
