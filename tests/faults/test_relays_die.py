@@ -22,7 +22,7 @@ from tests.support.load import bus_to
 
 COMMAND: Final = Path(sys.executable).with_name("eventbus")
 KEYS: Final = 16
-EVENTS: Final = 10_000 if FULL else 3_000
+EVENTS: Final = 5_000 if FULL else 3_000
 AT_ONCE: Final = 20
 
 
