@@ -12,11 +12,11 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from bench import embedded, inbox, memory, rabbitmq, startup
+from bench import embedded, inbox, inbox_rows, memory, outbox, rabbitmq, startup
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox")
+CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows")
 
 
 def main() -> None:
@@ -25,13 +25,16 @@ def main() -> None:
     )
     parser.add_argument("cases", nargs="*", help=f"some of {', '.join(CASES)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (default 5)")
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="what a full inbox holds (default a million)"
+    )
     parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")
     arguments = parser.parse_args()
     cases = arguments.cases or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    with broker(arguments.url, needed=bool({"rabbitmq", "memory", "inbox"} & set(cases))) as url:
-        asyncio.run(_run(cases, arguments.rounds, url))
+    with broker(arguments.url, needed=bool({"rabbitmq", "memory", "inbox", "outbox"} & set(cases))) as url:
+        asyncio.run(_run(cases, arguments.rounds, arguments.rows, url))
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def broker(given: str | None, *, needed: bool) -> Iterator[str | None]:
         lifeline.cut()
 
 
-async def _run(cases: list[str], rounds: int, url: str | None) -> None:
+async def _run(cases: list[str], rounds: int, rows: int, url: str | None) -> None:
     console = Console(width=100)
     console.print(
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
@@ -65,6 +68,10 @@ async def _run(cases: list[str], rounds: int, url: str | None) -> None:
         await memory.run(url, console)
     if "inbox" in cases and url is not None:
         await inbox.run(url, rounds, console)
+    if "outbox" in cases and url is not None:
+        await outbox.run(url, rounds, console)
+    if "inbox-rows" in cases:
+        await inbox_rows.run(rounds, rows, console)
 
 
 if __name__ == "__main__":

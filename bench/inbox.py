@@ -31,8 +31,8 @@ async def run(url: str, rounds: int, console: Console) -> None:
             WITHOUT: "memory://",
             "memory": "memory://",
             "SQLite": f"sqlite:///{Path(directory) / 'inbox.db'}",
-            "Redis": stack.enter_context(_served(partial(RedisServer, appendonly=True))),
-            "PostgreSQL": stack.enter_context(_served(partial(PostgresServer, fsync=True))),
+            "Redis": stack.enter_context(served(partial(RedisServer, appendonly=True))),
+            "PostgreSQL": stack.enter_context(served(partial(PostgresServer, fsync=True))),
         }
         sides: dict[str, Side] = {}
         for name, store in stores.items():
@@ -64,7 +64,7 @@ async def _worker(bus: Bus, *, deduplicate: bool) -> AsyncGenerator[Counter]:
 
 
 @contextmanager
-def _served(make: Callable[[Path], PostgresServer | RedisServer]) -> Iterator[str]:
+def served(make: Callable[[Path], PostgresServer | RedisServer]) -> Iterator[str]:
     """The URL of a private server, which keeps on its disk what it has answered for."""
     lifeline = Lifeline()
     try:

@@ -55,9 +55,9 @@ async def run(url: str, rounds: int, console: Console) -> None:
             await raw.close()
 
 
-async def publish_many(bus: Bus) -> int:
-    await bus.publish_many(orders(EVENTS), timeout=60)
-    return EVENTS
+async def publish_many(bus: Bus, count: int = EVENTS) -> int:
+    await bus.publish_many(orders(count), timeout=60)
+    return count
 
 
 async def publish_gathered(bus: Bus) -> int:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
@@ -25,8 +25,7 @@ PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     answer: asyncio.Future[Claim]
     stop: asyncio.Event
     """Whoever asked does not want it any more when this is set."""

@@ -12,16 +12,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from eventbus.errors import EventBusError
 from eventbus.logbook import Logbook
 from eventbus.transport import Message
 
 
-@dataclass(frozen=True, slots=True)
-class InboxKey:
-    """What is handled once: an event, by a subscription; anew in each replay that asks for it."""
+class InboxKey(NamedTuple):
+    """What is handled once: an event, by a subscription; anew in each replay that asks for it.
+
+    A tuple, because it is looked up a dozen times for each event.
+    """
 
     subscription: str
     event_id: str

@@ -73,8 +73,6 @@ class Shop:
     directory: Path
     ports: Ports
     latencies: Latencies = field(default_factory=Latencies)
-    relay_after: float = 60.0
-    """Seconds after which an order that could not be published is tried again."""
 
     @property
     def orders_url(self) -> str:
@@ -121,10 +119,9 @@ class Shop:
 
     def order(self) -> Part:
         environment = {
-            **self._environment("order"),
+            **self._environment(),
             "ORDER_HOST": HOST,
             "ORDER_PORT": str(self.ports.order),
-            "ORDER_RELAY_AFTER": str(self.relay_after),
             "ORDER_LATENCY_VALIDATE": str(self.latencies.validate),
             "ORDER_LATENCY_INVENTORY": str(self.latencies.inventory),
             "ORDER_LATENCY_DATABASE": str(self.latencies.database),
@@ -137,13 +134,14 @@ class Shop:
     def worker(self, service: str, number: int = 1) -> Part:
         """A worker of a service; those of one service share its work."""
         name = service if number == 1 else f"{service}-{number}"
-        return Part(name, (EVENTBUS, "run", f"services.{service}.main:service"), self._environment(service))
+        environment = self._environment()
+        if not self.url.startswith("sqlite:"):
+            environment["EVENTBUS_STORE"] = f"sqlite:///{self.directory / f'{service}-inbox.db'}"
+        return Part(name, (EVENTBUS, "run", f"services.{service}.main:service"), environment)
 
-    def _environment(self, service: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """Each service reads its own part of it."""
-        own_store = {"EVENTBUS_STORE": f"sqlite:///{self.directory / f'{service}-inbox.db'}"}
         return {
-            **({} if self.url.startswith("sqlite:") else own_store),
             "EVENTBUS_URL": self.url,
             "EVENTBUS_LOG_LEVEL": "INFO",  # without it, nobody would say WORKER_READY
             "ORDER_DATABASE": str(self.directory / "order.db"),

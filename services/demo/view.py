@@ -40,8 +40,8 @@ STATES: Final = {
 
 STEPS: Final[Mapping[Mode, str]] = {
     "sync": "all eight steps",
-    "deferred": "validate, inventory, payment, insert; publish",
-    "events": "validate, insert; publish",
+    "deferred": "validate, inventory, payment, insert",
+    "events": "validate, insert",
 }
 LATENCY: Final[Mapping[Mode, float]] = {
     "sync": 1900,

@@ -89,10 +89,10 @@ _SCHEMA: Final = (
         status          TEXT NOT NULL DEFAULT 'processing',
         ended_by        TEXT,
         created_at      REAL NOT NULL,
-        published       INTEGER NOT NULL DEFAULT 0
+        held            INTEGER NOT NULL DEFAULT 1  -- 0 once its event lies in the outbox, or never will
     )
     """,
-    "CREATE INDEX IF NOT EXISTS unpublished ON orders (created_at) WHERE NOT published",
+    "CREATE INDEX IF NOT EXISTS held_orders ON orders (created_at) WHERE held",
     """
     CREATE TABLE IF NOT EXISTS invoices (
         order_id INTEGER PRIMARY KEY,

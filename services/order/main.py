@@ -24,7 +24,7 @@ from services.order.database import Database
 from services.order.handlers import count_sale, follow_order, strike_sale, write_invoice
 from services.order.orders import Orders
 from services.order.placing import Placing
-from services.order.relay import Relay
+from services.order.publishing import Publishing
 from services.order.settings import Settings
 
 GRACE: Final = 25
@@ -38,23 +38,23 @@ service = Service("order", [follow_order, write_invoice, count_sale, strike_sale
 async def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT: stops listening before anything else.
 
-    It listens when everything is ready. Where the broker is away it does so all the same, and the orders lie
-    in the database until the broker is there.
+    It listens when everything is ready. Where the broker is away it does so all the same, and the events lie
+    in the outbox, in the orders' own database, until the broker is there.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(settings.database))
         cashier = await stack.enter_async_context(
             Cashier.open(settings.gateway_url, timeout=settings.gateway_timeout)
         )
-        bus = Bus(source="order")
+        bus = Bus(source="order", store=settings.store)
         opening = await stack.enter_async_context(bus.opening(service))
         orders, books = Orders(database), Books(database)
-        relay = Relay(orders, bus, settings.relay_after)
-        await stack.enter_async_context(relay.running())
+        publishing = Publishing(orders, bus, settings.held_for)
+        await stack.enter_async_context(publishing.running())
         placing = Placing(
             orders=orders,
             books=books,
-            relay=relay,
+            publishing=publishing,
             cashier=cashier,
             confirming=Confirming(settings.smtp_host, settings.smtp_port, settings.smtp_timeout),
             latencies=settings.latencies,

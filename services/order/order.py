@@ -50,7 +50,7 @@ class Order:
     confirmation_id: str | None
     progress: Progress
     status: Status
-    """The progress's own, unless the order was refused in line and never published."""
+    """The progress's own, unless the order was refused in line and nobody heard of it."""
 
     def created(self) -> OrderCreated:
         """The event that tells everybody."""

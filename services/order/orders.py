@@ -18,9 +18,13 @@ from services.order.progress import Payment, Progress, Status, Stock
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
+    from typing import TypeAlias
 
     from services.order.database import Database
     from services.order.progress import News
+
+    Tell: TypeAlias = Callable[[sqlite3.Connection, Order], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,15 @@ class Orders:
     _database: Database
 
     async def insert(self, request: OrderRequest) -> Order:
+        """It is held: nobody hears of it yet."""
         return await self._database.transact(_insert, request)
+
+    async def insert_and_release(self, request: OrderRequest, tell: Tell) -> Order:
+        return await self._database.transact(_insert_and_release, request, tell)
+
+    async def release(self, order_id: int, tell: Tell) -> Order:
+        """Hold it no longer. `tell` is called in the transaction that says so, and only if it was held."""
+        return await self._database.transact(_release, order_id, tell)
 
     async def get(self, order_id: int) -> Order | None:
         return await self._database.transact(_get, order_id)
@@ -40,22 +52,19 @@ class Orders:
         return await self._database.transact(_summary)
 
     async def charged(self, order_id: int, charge_id: str) -> Order:
-        """The payment was taken before the order was published."""
+        """The payment was taken while the order was held."""
         return await self._database.transact(_write, _CHARGED, order_id, charge_id)
 
     async def refused(self, order_id: int) -> Order:
-        """The payment was declined before the order was published: nobody else will hear of it."""
+        """The payment was declined while the order was held: nobody else will hear of it."""
         return await self._database.transact(_write, _REFUSED, order_id)
 
     async def confirmed(self, order_id: int, message_id: str) -> Order:
-        """The confirmation was mailed before the order was published."""
+        """The confirmation was mailed while the order was held."""
         return await self._database.transact(_write, _CONFIRMED, order_id, message_id)
 
-    async def published(self, order_id: int) -> None:
-        await self._database.transact(_write, _PUBLISHED, order_id)
-
     async def left_behind(self, seconds: float) -> list[Order]:
-        """Orders that were not published although they were made `seconds` ago or more; 100 at most."""
+        """Orders that are held although they were made `seconds` ago or more; 100 at most."""
         return await self._database.transact(_left_behind, time.time() - seconds)
 
     async def follow(self, order_id: int, news: News, event_id: str) -> Order | None:
@@ -76,6 +85,19 @@ def _insert(connection: sqlite3.Connection, request: OrderRequest) -> Order:
         "created_at": time.time(),
     }
     return _order(connection.execute(_INSERT, values).fetchone())
+
+
+def _insert_and_release(connection: sqlite3.Connection, request: OrderRequest, tell: Tell) -> Order:
+    return _release(connection, _insert(connection, request).order_id, tell)
+
+
+def _release(connection: sqlite3.Connection, order_id: int, tell: Tell) -> Order:
+    row = connection.execute(_GET, (order_id,)).fetchone()
+    order = _order(row)
+    if row["held"]:
+        tell(connection, order)
+        connection.execute(_RELEASE, (order_id,))
+    return order
 
 
 def _get(connection: sqlite3.Connection, order_id: int) -> Order | None:
@@ -167,19 +189,19 @@ _INSERT: Final = """
 _GET: Final = "SELECT * FROM orders WHERE order_id = ?"
 _NEWEST: Final = "SELECT * FROM orders ORDER BY order_id DESC LIMIT ?"
 _LEFT_BEHIND: Final = """
-    SELECT * FROM orders WHERE NOT published AND created_at <= ? ORDER BY order_id LIMIT 100
+    SELECT * FROM orders WHERE held AND created_at <= ? ORDER BY order_id LIMIT 100
 """
 _CHARGED: Final = """
     UPDATE orders SET payment = 'captured', charge_id = :value WHERE order_id = :order_id RETURNING *
 """
 _REFUSED: Final = """
-    UPDATE orders SET payment = 'declined', status = 'declined', published = 1
+    UPDATE orders SET payment = 'declined', status = 'declined', held = 0
     WHERE order_id = :order_id RETURNING *
 """
 _CONFIRMED: Final = """
     UPDATE orders SET mails = 'confirmation', confirmation_id = :value WHERE order_id = :order_id RETURNING *
 """
-_PUBLISHED: Final = "UPDATE orders SET published = 1 WHERE order_id = :order_id RETURNING *"
+_RELEASE: Final = "UPDATE orders SET held = 0 WHERE order_id = ?"
 _ADVANCE: Final = """
     UPDATE orders
     SET payment = :payment, stock = :stock, mails = :mails, status = :status, ended_by = :ended_by

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from services.order.charging import Cashier
     from services.order.confirming import Confirming
     from services.order.orders import Orders
-    from services.order.relay import Relay
+    from services.order.publishing import Publishing
     from services.order.settings import Latencies
 
 
@@ -46,7 +46,7 @@ class OutOfStock(Exception):
 class Placing:
     orders: Orders
     books: Books
-    relay: Relay
+    publishing: Publishing
     cashier: Cashier
     confirming: Confirming
     latencies: Latencies
@@ -56,19 +56,15 @@ class Placing:
         await asyncio.sleep(self.latencies.validate)
         match mode:
             case Mode.EVENTS:
-                order = await self._insert(request)
+                await asyncio.sleep(self.latencies.database)
+                return await self.publishing.insert(request)
             case Mode.DEFERRED:
                 order = await self._pay_first(request)
             case Mode.SYNC:
                 order = await self._do_the_rest(await self._pay_first(request))
             case _:
                 assert_never(mode)
-        await self.relay.publish(order)
-        return order
-
-    async def _insert(self, request: OrderRequest) -> Order:
-        await asyncio.sleep(self.latencies.database)
-        return await self.orders.insert(request)
+        return await self.publishing.release(order.order_id)
 
     async def _pay_first(self, request: OrderRequest) -> Order:
         """The order is written before it is paid: its number is the key under which it is paid once."""
@@ -76,7 +72,8 @@ class Placing:
         missing = await self.books.sold_out([line.sku for line in request.lines])
         if missing:
             raise OutOfStock(missing)
-        order = await self._insert(request)
+        await asyncio.sleep(self.latencies.database)
+        order = await self.orders.insert(request)
         try:
             charge_id = await self.cashier.charge(order)
         except NotNow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Settings:
     """ORDER_HOST: the address that the API listens on."""
     port: int
     """ORDER_PORT."""
-    relay_after: float
-    """ORDER_RELAY_AFTER: seconds after which an order that was not published counts as left behind."""
+    held_for: float
+    """ORDER_HELD_FOR: seconds that a request may hold an order, until it is published without it."""
     gateway_url: str
     """GATEWAY_URL, for `?mode=deferred` and `?mode=sync`."""
     gateway_timeout: float
@@ -47,6 +48,11 @@ class Settings:
     """SMTP_TIMEOUT: seconds that handing over one mail may take."""
     latencies: Latencies
 
+    @property
+    def store(self) -> str:
+        """The database as the URL of the bus's store: an order and its event are in one file."""
+        return f"sqlite:///{quote(self.database)}"
+
     @classmethod
     def from_environment(cls) -> Settings:
         read = os.environ.get
@@ -54,7 +60,7 @@ class Settings:
             database=read("ORDER_DATABASE", "order.db"),
             host=read("ORDER_HOST", "127.0.0.1"),
             port=int(read("ORDER_PORT", "8000")),
-            relay_after=float(read("ORDER_RELAY_AFTER", "60")),
+            held_for=float(read("ORDER_HELD_FOR", "60")),
             gateway_url=read("GATEWAY_URL", "http://127.0.0.1:8091"),
             gateway_timeout=float(read("GATEWAY_TIMEOUT", "10")),
             smtp_host=read("SMTP_HOST", "127.0.0.1"),

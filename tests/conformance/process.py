@@ -45,6 +45,10 @@ class Process:
         finally:
             await running.kill()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def says(self, line: str, *, within: float) -> None:
         """Returns when it has said this line."""
         await self._until(lambda: line in self.said, f"{line!r}", within)

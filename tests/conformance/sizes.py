@@ -37,4 +37,8 @@ MESSAGES_AFTER_FAILURES: Final  = _size(20, 50)
 PUBLISHERS: Final               = _size(10, 100)
 MESSAGES_UNDER_LOAD: Final      = _size(500, 10_000)
 LOSSES_UNDER_LOAD: Final        = _size(2, 5)
+
 # fmt: on
+
+OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6)))
+"""Seconds without a broker, while events wait in a spool."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_back(private_node: StartNode):
     node = await asyncio.to_thread(private_node)
-    async with shop_running(node.amqp_url(), relay_after=1.0) as shop:
+    async with shop_running(node.amqp_url()) as shop:
         before = [await shop.order() for _ in range(3)]
         await shop.ended(before)
 
@@ -32,7 +32,7 @@ async def test_an_order_service_that_starts_without_the_broker_takes_orders_and_
     private_node: StartNode,
 ):
     node = await asyncio.to_thread(private_node)
-    async with shop_running(node.amqp_url(), relay_after=1.0) as shop:
+    async with shop_running(node.amqp_url()) as shop:
         for name in ("order", "payment"):
             await shop.kill(name)
         await asyncio.to_thread(node.stop)

@@ -21,7 +21,8 @@ from eventbus.embedded.consumer import EmbeddedConsumption
 from eventbus.history import History
 from eventbus.logs import configure
 from eventbus.rabbitmq.consumer import RabbitMQConsumption
-from tests.faults.crash_program import STORE, die_early, end_at
+from tests.faults.crash_program import STORE, die_early
+from tests.faults.crashing import end_at
 from tests.faults.program import end_with_the_parent, say
 from tests.support.load import bus_to
 
@@ -42,14 +43,14 @@ async def total(event: Booked, transaction: Transaction) -> None:
 def end_in(point: str) -> None:
     match point:
         case "binding":  # the queue is bound, and nothing of it is written down
-            end_at(History, "bounds", "after", time=1)
+            end_at((History, "bounds", "after"), call=1)
         case "history":
-            end_at(HistoryConsumption, "settle", "before", time=20)
+            end_at((HistoryConsumption, "settle", "before"), call=20)
         case "overlap":  # all of history is handled, some of it waits in the queue too, and it is not live
-            end_at(CatchUp, "_go_live", "before", time=1)
+            end_at((CatchUp, "_go_live", "before"), call=1)
         case "live":
-            end_at(EmbeddedConsumption, "settle", "before", time=5)
-            end_at(RabbitMQConsumption, "settle", "before", time=5)
+            end_at((EmbeddedConsumption, "settle", "before"), call=5)
+            end_at((RabbitMQConsumption, "settle", "before"), call=5)
         case _:
             return
 

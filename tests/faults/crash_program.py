@@ -10,13 +10,9 @@ methods of eventbus, before or after which it ends.
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
-import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
@@ -31,6 +27,7 @@ from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.taking import Entries
 from eventbus.subscriber import Settling
+from tests.faults.crashing import Point, end_at
 from tests.faults.program import end_with_the_parent, say
 from tests.support.load import bus_to
 
@@ -48,7 +45,7 @@ class Done(Event, type="crash.done"):
     number: int
 
 
-POINTS: Final[dict[str, tuple[type, str, str]]] = {
+POINTS: Final[dict[str, Point]] = {
     "before the claim": (Claims, "claim", "before"),
     "after the claim": (Claims, "claim", "after"),
     "after the effect": (Handler, "run", "after"),
@@ -62,35 +59,6 @@ POINTS: Final[dict[str, tuple[type, str, str]]] = {
     "before the relay sends": (Relay, "_send", "before"),
     "after the relay has sent": (Entries, "sent", "before"),
 }
-
-
-def end_at(owner: type, name: str, when: str, *, time: int = _THIRD) -> None:
-    """From now on the process ends before or after that method, when it comes there so often."""
-    reached: Callable[..., Any] = getattr(owner, name)
-    calls = 0
-
-    def meet(moment: str) -> None:
-        nonlocal calls
-        if moment == when:
-            calls += 1
-            if calls == time:
-                os._exit(9)
-
-    @functools.wraps(reached)
-    async def on_the_loop(*arguments: Any, **named: Any) -> Any:
-        meet("before")
-        answer = await reached(*arguments, **named)
-        meet("after")
-        return answer
-
-    @functools.wraps(reached)
-    def at_once(*arguments: Any, **named: Any) -> Any:
-        meet("before")
-        answer = reached(*arguments, **named)
-        meet("after")
-        return answer
-
-    setattr(owner, name, on_the_loop if inspect.iscoroutinefunction(reached) else at_once)
 
 
 def subscription(how: str) -> Subscription[Any, Any]:
@@ -114,7 +82,7 @@ async def main(url: str, how: str, point: str) -> None:
     with closing(sqlite3.connect(STORE, isolation_level=None, timeout=10)) as database:
         database.execute(EFFECTS)
     if point != "never":
-        end_at(*POINTS[point])
+        end_at(POINTS[point], call=_THIRD)
     async with bus_to(url, shutdown_grace=20.0) as bus, bus.running(Service("crash", [subscription(how)])):
         say("ready")
         await asyncio.Event().wait()

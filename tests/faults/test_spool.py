@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.process import Process
-from tests.conformance.sizes import FULL
+from tests.conformance.sizes import OUTAGE
 from tests.support.eventually import eventually
 from tests.support.load import SLACK
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 from tests.support.spooling import Shop, first_of_each, spooling_to
 
 TIMEOUT = 3.0
-STOPPED = 30.0 if FULL else 4.0
 KEYS = ("a", "b", "c", "d")
 NOBODY = "amqp://guest:guest@127.0.0.1:1/"
 PROGRAM = "tests.faults.spool_program"
@@ -103,7 +102,7 @@ async def test_while_the_broker_is_away_no_publish_fails_or_is_late_and_all_arri
             await load.comes_to("confirmed", within=10)
             async with away(node):  # type: ignore[operator]
                 await load.comes_to("spooled", within=10)
-                await asyncio.sleep(STOPPED)
+                await asyncio.sleep(OUTAGE)
             await load.comes_to("confirmed", within=60)
         arrived = await shop.arrived(load.count)
 

@@ -100,7 +100,6 @@ async def shop_running(
     *,
     parts: Iterable[str] = EVERYTHING,
     latencies: Latencies | None = None,
-    relay_after: float = 60.0,
 ) -> AsyncGenerator[RunningShop]:
     """Ready when entered, gone when left. `url`: the broker; a new SQLite file unless given."""
     async with Launcher.open() as launcher:
@@ -110,7 +109,6 @@ async def shop_running(
             directory=launcher.directory,
             ports=Ports(order=order, gateway=gateway, mailbox=mail),
             latencies=latencies or Latencies(),
-            relay_after=relay_after,
         )
         async with httpx2.AsyncClient(base_url=shop.orders_url, timeout=15, trust_env=False) as client:
             running = RunningShop(shop, launcher, client)

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from eventbus.databases.sqlite.address import Address
-from eventbus.databases.sqlite.database import connect, explained, patiently
+from eventbus.databases.sqlite.database import connect, explained, patiently, unavailable
 from eventbus.databases.sqlite.writing import OwnWriting, Writing
 from eventbus.errors import BrokerUnreachable
 
@@ -28,14 +28,17 @@ class Access:
 
     async def write(self, work: Callable[[sqlite3.Connection], Answer], *, durable: bool) -> Answer:
         """Raises `StoreUnavailable`, and what `work` raises; see `Writing`."""
-        if self._is_closed or self._writing is None:
-            raise self.address.unavailable("it is not open")
         try:
-            return await self._writing.write(work, durable=durable)
+            return await self._write(work, durable=durable)
+        except sqlite3.Error as error:
+            raise unavailable(error, self.address) from error
+
+    async def write_first(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Tells whether the file can be written; raises `ConfigurationError` where it cannot."""
+        try:
+            return await self._write(work, durable=False)
         except sqlite3.Error as error:
             raise explained(error, self.address) from error
-        except BrokerUnreachable as error:
-            raise self.address.unavailable(error.problem) from error
 
     async def read(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Beside the writer, on a connection of its own: a long query holds nobody up."""
@@ -49,10 +52,18 @@ class Access:
         try:
             return await asyncio.to_thread(read)
         except sqlite3.Error as error:
-            raise explained(error, self.address) from error
+            raise unavailable(error, self.address) from error
 
     async def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             if self._own is not None:
                 await self._own.close()
+
+    async def _write(self, work: Callable[[sqlite3.Connection], Answer], *, durable: bool) -> Answer:
+        if self._is_closed or self._writing is None:
+            raise self.address.unavailable("it is not open")
+        try:
+            return await self._writing.write(work, durable=durable)
+        except BrokerUnreachable as error:
+            raise self.address.unavailable(error.problem) from error

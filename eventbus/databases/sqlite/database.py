@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.migrations import Schema
 from eventbus.errors import ConfigurationError
+from eventbus.store import StoreUnavailable
 
 Answer = TypeVar("Answer")
 Kind = TypeVar("Kind", bound=sqlite3.Connection)
@@ -21,7 +22,8 @@ _WAL_KEPT_BYTES: Final = 64 * 1024**2
 _PATIENCE_TO_CONNECT: Final = 2.0
 """Seconds. Writers lock nobody out who connects; only who converts the file, or recovers its log, does."""
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_PASSING: Final = _BUSY | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
+_UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+_PASSING: Final = _BUSY | _UNWRITABLE | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 
 
 def connect(address: Address, factory: type[Kind], *, durable: bool) -> Kind:
@@ -109,17 +111,24 @@ def patiently(attempt: Callable[[], Answer], timeout: float) -> Answer:
 
 
 def is_passing(error: sqlite3.Error) -> bool:
-    """Whether the same may work later: the file is locked, the disk is full, …"""
+    """Whether the same may work later: the file is locked, the disk is full or mounted read-only, …"""
     return _code(error) in _PASSING
 
 
+def unavailable(error: sqlite3.Error, address: Address) -> StoreUnavailable:
+    """Of a store that was open: whatever it is now, work waits until somebody has mended it."""
+    told = explained(error, address)
+    return told if isinstance(told, StoreUnavailable) else address.unavailable(str(told))
+
+
 def explained(error: sqlite3.Error, address: Address) -> Exception:
+    """Of one that is being opened."""
     match _code(error):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return ConfigurationError(
                 f"{address.file} is no SQLite database ({error}): name another file, or restore this one."
             )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+        case code if code in _UNWRITABLE:
             return ConfigurationError(
                 f"cannot write {address.file} ({error}): this user needs to write to the file and to its "
                 "directory, where SQLite keeps the write-ahead log beside it."

@@ -48,11 +48,9 @@ class PostgresInbox:
     ) -> InboxAnswer:
         if not (claim or complete or release):
             return InboxAnswer([])
-        completing, releasing = (
-            sorted(complete, key=_order),
-            sorted(set(release).difference(claim, complete), key=_order),
-        )
-        claiming = sorted(set(claim).difference(complete), key=_order)
+        completing = sorted(complete)
+        releasing = sorted(set(release).difference(claim, complete))
+        claiming = sorted(set(claim).difference(complete))
         parameters = (
             *(self._owner.id, microseconds(self._clock.now()), self._owner.lease),
             *(*columns(claiming), *columns(completing), *columns(releasing)),
@@ -103,7 +101,3 @@ def changed_rows(status: str) -> int:
     """Of `INSERT 0 3`, `UPDATE 3`; 0 for a statement that counts none."""
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
-
-
-def _order(key: InboxKey) -> tuple[str, str, str]:
-    return key.subscription, key.event_id, key.replay

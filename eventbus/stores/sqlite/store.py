@@ -89,7 +89,7 @@ class SqliteStore:
             try:
                 if address.file is None:  # after its first connection, which it lives as long as
                     await asyncio.to_thread(prepare, address, schema(), options.timeout)
-                await opened.access.write(opened.owner.enter, durable=False)
+                await opened.access.write_first(opened.owner.enter)
             except BaseException:
                 await _close(opened)
                 raise

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from eventbus.databases.sqlite.address import Address
-from eventbus.databases.sqlite.database import connect, explained, is_passing, patiently
+from eventbus.databases.sqlite.database import connect, is_passing, patiently, unavailable
 from eventbus.store import StoreUnavailable, WrongTransaction
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
@@ -80,7 +80,7 @@ class Transactions:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, connection)
         except sqlite3.Error as error:
             if is_passing(error):
-                raise explained(error, self._address) from error
+                raise unavailable(error, self._address) from error
             raise
 
     async def close(self) -> None:

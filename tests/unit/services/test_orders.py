@@ -15,10 +15,15 @@ from services.order.orders import Orders
 from services.order.progress import Payment, Status, Stock
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 REQUEST = OrderRequest(user_id=7, total=Decimal("99.90"))
+
+
+def tell_nobody(_: sqlite3.Connection, __: Order) -> None:
+    """The order is released all the same."""
 
 
 @pytest.fixture
@@ -101,12 +106,32 @@ async def test_an_order_of_somebody_else_is_passed_over(orders: Orders):
     assert await orders.get(12345) is None
 
 
-async def test_what_was_published_is_not_left_behind(orders: Orders):
-    published, forgotten = [await orders.insert(REQUEST) for _ in range(2)]
-    await orders.published(published.order_id)
+async def test_what_was_released_is_not_left_behind(orders: Orders):
+    released, forgotten = [await orders.insert(REQUEST) for _ in range(2)]
+    await orders.release(released.order_id, tell_nobody)
 
     assert await orders.left_behind(0) == [forgotten]
     assert await orders.left_behind(60) == []
+
+
+async def test_an_order_is_told_of_once_however_often_it_is_released(orders: Orders):
+    told: list[Order] = []
+
+    order = await orders.insert_and_release(REQUEST, lambda _, order: told.append(order))
+    again = await orders.release(order.order_id, lambda _, order: told.append(order))
+
+    assert told == [order] == [again]
+
+
+async def test_what_could_not_be_told_is_still_held(orders: Orders):
+    def fail(_: sqlite3.Connection, __: Order) -> None:
+        raise ValueError("the disk is full")
+
+    order = await orders.insert(REQUEST)
+    with pytest.raises(ValueError, match="the disk is full"):
+        await orders.release(order.order_id, fail)
+
+    assert await orders.left_behind(0) == [order]
 
 
 async def test_an_order_that_was_refused_in_line_is_not_left_behind_either(orders: Orders):

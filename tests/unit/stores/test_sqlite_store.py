@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import sqlite3
+import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +27,7 @@ from eventbus.transport import Message
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+ROOT = Path(__file__).parents[3]
 KEY = InboxKey("payment.charge", "evt_1")
 
 
@@ -196,3 +201,55 @@ async def test_a_place_that_cannot_hold_a_file_is_refused(tmp_path: Path, name: 
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite:///eventbus\.db"):
         store_for(url)
+
+
+OPEN_IT = """
+import asyncio, os, sys
+from eventbus.errors import ConfigurationError
+from eventbus.stores.opening import store_for
+
+store = store_for("sqlite:///" + sys.argv[1])
+if os.geteuid() == 0:  # root may write everywhere: become nobody
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    asyncio.run(store.open())
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """One that every user can reach."""
+    directory = Path(tempfile.mkdtemp(prefix="eventbus-test-"))
+    directory.chmod(0o755)
+    yield directory
+    directory.chmod(0o755)
+    shutil.rmtree(directory)
+
+
+def forbid_writing(directory: Path) -> None:
+    for file in directory.iterdir():
+        file.chmod(0o444)
+    directory.chmod(0o555)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_opening_a_store_that_may_not_be_written_says_what_has_to_be_writable(
+    open_directory: Path, exists: bool
+) -> None:
+    path = open_directory / "store.db"
+    if exists:
+        store = SqliteStore(f"sqlite:///{path}")
+        await store.open()
+        await store.close()
+    forbid_writing(open_directory)
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", OPEN_IT, str(path)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+
+    assert f"cannot write {path}" in said.decode()
+    assert "write to the file and to its directory" in said.decode()
