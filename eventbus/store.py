@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from eventbus.errors import EventBusError
+from eventbus.event_store import Streams
 from eventbus.transport import Message
 
 
@@ -164,6 +165,11 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox | None:
+        """None where the store is an inbox only."""
+        ...
+
+    @property
+    def streams(self) -> Streams | None:
         """None where the store is an inbox only."""
         ...
 

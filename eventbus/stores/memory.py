@@ -79,6 +79,10 @@ class MemoryStore:
     def outbox(self) -> None:
         return None
 
+    @property
+    def streams(self) -> None:
+        return None
+
     async def open(self) -> None:
         """Nothing to create."""
 

@@ -17,6 +17,7 @@ from eventbus.stores.postgres.lane import Lane
 from eventbus.stores.postgres.outbox import PostgresOutbox
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
+from eventbus.stores.postgres.streams import PostgresStreams
 from eventbus.stores.postgres.transaction import Transactions
 
 _DEFAULTS: Final = StoreOptions()
@@ -39,9 +40,11 @@ class _Opened:
         self.outbox = PostgresOutbox(address, statements, options, clock)
         self.transactions = Transactions(address, options.timeout)
         self.place = Place(address, statements, identity)
+        self.streams = PostgresStreams(self.place, options, clock)
 
     async def close(self) -> None:
         await self.transactions.close()
+        await self.streams.close()
         await self.outbox.close()
         await self.lane.close()
 
@@ -68,6 +71,10 @@ class PostgresStore:
     @property
     def outbox(self) -> PostgresOutbox:
         return self._parts.outbox
+
+    @property
+    def streams(self) -> PostgresStreams:
+        return self._parts.streams
 
     async def open(self) -> None:
         async with self._opening:

@@ -17,6 +17,7 @@ from eventbus.stores.sqlite.inbox import SqliteInbox
 from eventbus.stores.sqlite.joining import join
 from eventbus.stores.sqlite.outbox import SqliteOutbox
 from eventbus.stores.sqlite.owner import Owner
+from eventbus.stores.sqlite.streams import SqliteStreams
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.sqlite.watch import Watch
 from eventbus.stores.sqlite.writing import Writing
@@ -36,6 +37,7 @@ class _Opened:
         self.inbox = SqliteInbox(self.access, self.owner, clock)
         self.outbox = SqliteOutbox(self.access, self.owner, options, clock, self.watch)
         self.transactions = Transactions(address, options.timeout, self.owner, self.watch)
+        self.streams = SqliteStreams(self.access, clock, self.watch, options.poll_interval)
 
 
 class SqliteStore:
@@ -67,6 +69,10 @@ class SqliteStore:
     @property
     def outbox(self) -> SqliteOutbox:
         return self._parts.outbox
+
+    @property
+    def streams(self) -> SqliteStreams:
+        return self._parts.streams
 
     async def open(self) -> None:
         async with self._opening:
