@@ -12,11 +12,11 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from bench import embedded, inbox, memory, rabbitmq, startup
+from bench import embedded, inbox, memory, rabbitmq, sourcing, startup
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox")
+CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "sourcing")
 
 
 def main() -> None:
@@ -65,6 +65,8 @@ async def _run(cases: list[str], rounds: int, url: str | None) -> None:
         await memory.run(url, console)
     if "inbox" in cases and url is not None:
         await inbox.run(url, rounds, console)
+    if "sourcing" in cases:
+        await sourcing.run(rounds, console)
 
 
 if __name__ == "__main__":
