@@ -165,6 +165,8 @@ class Kept:
 
         The transport is open: its own file is the usual store, and it writes there for both.
         """
+        if self._is_open and self._opened is not None:
+            return self._opened
         async with self._turn:
             if not self._is_open:
                 raise EventBusError("the bus is not open: use it inside `async with Bus(…) as bus:`")

@@ -93,20 +93,16 @@ class Aggregate(BaseModel):
 
         Raises `UnappliedEvent`.
         """
-        self._apply(event)
+        self.replay(event)
         self._pending.append(event)
-
-    def replay(self, event: Event, version: int) -> None:
-        """This has happened: it is event `version` of the stream. For repositories, and tests."""
-        self._apply(event)
-        self._version = version
 
     def stand_at(self, version: int) -> None:
         """Its state is that of this version, and nothing is pending. For repositories."""
         self._version = version
         self._pending.clear()
 
-    def _apply(self, event: Event) -> None:
+    def replay(self, event: Event) -> None:
+        """This has happened: it changes the state, and nothing else. Raises `UnappliedEvent`."""
         apply = self.__applies__.get(type(event))
         if apply is None:
             raise UnappliedEvent(type(self).__qualname__, type(event).__qualname__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError, create_model
 
@@ -69,7 +69,7 @@ class Reading:
         self._codec = Codec(_ANY_SIZE)
         self._fast: dict[tuple[type[Event], str], type[BaseModel] | None] = {}
 
-    def read(self, stored: StoredEvent, target: type[E]) -> Recorded[E]:
+    def event(self, stored: StoredEvent, target: type[E]) -> E:
         """Raises `UnreadableEvent`."""
         fast = self._model(target, stored.event_version)
         if fast is not None:
@@ -78,14 +78,18 @@ class Reading:
             except ValidationError:
                 pass
             else:
-                return Recorded(stored, event, self.envelope)
-        return Recorded(stored, self._read(stored, target), self.envelope)
+                return event
+        return cast("E", self._in_full(stored, target))
+
+    def read(self, stored: StoredEvent, target: type[E]) -> Recorded[E]:
+        """Raises `UnreadableEvent`."""
+        return Recorded(stored, self.event(stored, target), self.envelope)
 
     def newest(self, stored: StoredEvent) -> Recorded[Event]:
         """As the newest class of its type that is known."""
         target = self._registry.newest(stored.event_type)
         if target is None:
-            return Recorded(stored, self._read(stored, None), self.envelope)
+            return Recorded(stored, self._in_full(stored, None), self.envelope)
         return self.read(stored, target)
 
     def envelope(self, stored: StoredEvent) -> Envelope[dict[str, Any]]:
@@ -95,7 +99,7 @@ class Reading:
         except Unreadable as error:
             raise _explained(stored, error) from error
 
-    def _read(self, stored: StoredEvent, target: type[E] | None) -> Any:
+    def _in_full(self, stored: StoredEvent, target: type[E] | None) -> Any:
         envelope = self.envelope(stored)
         try:
             return self._registry.upcast(envelope, target).data

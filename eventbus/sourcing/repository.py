@@ -59,7 +59,8 @@ class Repository(Generic[A]):
         aggregate = await self._from_snapshot(stream, transaction) or self._kind(id=id)
         async for page in self._events.pages(stream, after=aggregate.version, transaction=transaction):
             for stored in page:
-                aggregate.replay(self._event(stored), stored.version)
+                aggregate.replay(self._event(stored))
+            aggregate.stand_at(page[-1].version)
         return aggregate if aggregate.version else None
 
     async def save(
@@ -128,7 +129,7 @@ class Repository(Generic[A]):
         target = self._classes.get(stored.event_type)
         if target is None:
             raise UnappliedEvent(self._kind.__qualname__, stored.event_type)
-        return self._events.reading.read(stored, target).event
+        return self._events.reading.event(stored, target)
 
     async def _from_snapshot(self, stream: str, transaction: object) -> A | None:
         if self._every is None:

@@ -60,6 +60,14 @@ BEGIN
         actual := coalesce(actual, 0);
         RETURN;
     END IF;
+    IF added = 1 THEN  -- what is most frequent, without sorting
+        INSERT INTO {schema}.event (stream, version, event_type, event_version, body, recorded_at)
+        VALUES (into_stream, appended, event_types[1], event_versions[1], bodies[1], moment);
+        INSERT INTO {schema}.outbox (event_id, key, properties, body, checksum, created_at)
+        VALUES (event_ids[1], keys[1], properties[1], bodies[1], checksums[1], moment);
+        PERFORM pg_notify('{channel}', '');
+        RETURN;
+    END IF;
     INSERT INTO {schema}.event (stream, version, event_type, event_version, body, recorded_at)
     SELECT into_stream, appended - added + fresh.place, fresh.event_type, fresh.event_version, fresh.body, moment
     FROM unnest(event_types, event_versions, bodies) WITH ORDINALITY
