@@ -14,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from eventbus.clock import SystemClock
 from eventbus.errors import ConfigurationError
+from eventbus.event_store import Appended, Appending, Conflict
 from eventbus.store import Claim, InboxKey, StoreUnavailable, WrongTransaction
 from eventbus.stores.looking import backlog_at
+from eventbus.stores.options import StoreOptions
+from eventbus.stores.postgres.statements import Statements, migrations
 from eventbus.stores.postgres.store import PostgresStore
 from eventbus.transport import Message
 from tests.support.postgres_server import create_database, drop_database
@@ -87,6 +90,24 @@ async def test_an_odd_replay_id_is_a_key_like_any_other(store: PostgresStore) ->
     await store.inbox.exchange(complete=[odd])
 
     assert (await store.inbox.exchange(claim=[odd, KEY])).claims == [Claim.HANDLED, Claim.OURS]
+
+
+async def test_a_store_of_the_first_schema_is_brought_up_to_date(
+    connection: asyncpg.Connection, postgres_url: str
+) -> None:
+    old = Statements("old")
+    await connection.execute(f"CREATE SCHEMA old; {old.said(migrations()[0])}")
+    await connection.execute(
+        "COMMENT ON TABLE old.outbox IS 'eventbus store 1'; INSERT INTO old.store (version) VALUES (1); "
+        "INSERT INTO old.inbox VALUES ('payment.charge', 'evt_1', '', NULL, 0)"
+    )
+
+    store = PostgresStore(postgres_url, StoreOptions(schema="old"))
+    await store.open()
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+    assert await store.streams.version("account-1") == 0
+    await store.close()
 
 
 async def test_a_newer_schema_is_refused(
@@ -203,6 +224,23 @@ async def test_what_is_published_with_an_async_session_commits_and_vanishes_with
 
     assert await waiting(store) == ["kept"]
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+
+
+def appending(expected: int) -> Appending:
+    return Appending("account-1", expected, [a_message()], ["account-1"], ["1.0"])
+
+
+async def test_a_stream_grows_and_is_read_in_an_async_session(
+    store: PostgresStore, engine: AsyncEngine
+) -> None:
+    async with AsyncSession(engine) as session, session.begin():
+        joined = store.streams.join(session)
+        assert await joined.append(appending(0)) == Appended(1)
+        assert await joined.append(appending(0)) == Conflict(1)
+        assert [each.version for each in await joined.read("account-1", after=0, limit=9)] == [1]
+        assert await store.streams.version("account-1") == 0
+
+    assert await store.streams.version("account-1") == 1
 
 
 async def test_an_async_session_in_no_transaction_is_refused(

@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from eventbus.errors import ConfigurationError
-from eventbus.store import InboxKey, WrongTransaction
+from eventbus.event_store import Appended, Appending, Conflict
+from eventbus.store import Claim, InboxKey, WrongTransaction
 from eventbus.stores.opening import store_for
+from eventbus.stores.sqlite.statements import migrations
 from eventbus.stores.sqlite.store import SqliteStore
 from eventbus.transport import Message
 
@@ -93,6 +95,23 @@ async def test_a_sqlalchemy_connection_that_rolls_back_leaves_nothing(
     assert await waiting(store) == []
 
 
+def appending(expected: int) -> Appending:
+    return Appending("account-1", expected, [a_message()], ["account-1"], ["1.0"])
+
+
+async def test_a_stream_grows_and_is_read_in_a_sqlalchemy_session(store: SqliteStore, engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        joined = store.streams.join(session)
+        assert await joined.append(appending(0)) == Appended(1)
+        assert await joined.append(appending(0)) == Conflict(1)
+        assert [each.version for each in await joined.read("account-1", after=0, limit=9)] == [1]
+        assert await joined.advance("balances", expected=0, to=1)
+        assert not await joined.advance("balances", expected=0, to=1)
+
+    assert await store.streams.version("account-1") == 1
+    assert await store.streams.position("balances") == 1
+
+
 async def test_a_sqlalchemy_session_without_a_transaction_is_refused(
     store: SqliteStore, engine: Engine
 ) -> None:
@@ -148,6 +167,22 @@ async def test_the_lock_is_taken_with_the_first_statement(store: SqliteStore, pa
             pytest.raises(sqlite3.OperationalError, match="locked"),
         ):
             other.execute("BEGIN IMMEDIATE")
+
+
+async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as old:
+        for statement in migrations()[0]:
+            old.execute(statement)
+        old.execute("CREATE TABLE eventbus_store (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
+        old.execute("INSERT INTO eventbus_store VALUES (1, 1)")
+        old.execute("INSERT INTO eventbus_inbox VALUES ('payment.charge', 'evt_1', '', NULL, 0)")
+
+    store = SqliteStore(f"sqlite:///{tmp_path}/old.db")
+    await store.open()
+
+    assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+    assert await store.streams.version("account-1") == 0
+    await store.close()
 
 
 async def test_a_store_of_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
