@@ -1,7 +1,7 @@
 """The port to streams of events: what happened to one thing, in order, as the truth about it.
 
 A store that has an outbox has streams too. Every such store passes the one suite in
-`tests/conformance/event_store`.
+`tests/conformance/store`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -104,6 +105,7 @@ class Repository(Generic[A]):
     ) -> A:
         """Load, let `decide` record what happens, save; the answer is the aggregate as it is then.
 
+        `decide` is a function or a coroutine function; what it answers does not matter.
         `attempts`: how often in all, where somebody else is faster: `decide` runs anew on what is there then.
         After the last of them, `VersionConflict`. `create`: begin one where there is none.
         """
@@ -115,7 +117,8 @@ class Repository(Generic[A]):
                 if not create:
                     raise UnknownStream(stream_of(self._kind, id))
                 aggregate = self._kind(id=id)
-            decide(aggregate)
+            if inspect.isawaitable(decided := decide(aggregate)):
+                await decided
             try:
                 await self.save(aggregate, cause=cause, transaction=transaction)
             except VersionConflict:

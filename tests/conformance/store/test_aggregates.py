@@ -82,6 +82,17 @@ async def test_acting_again_on_a_conflict_loses_no_update(events: EventStore) ->
 
 
 @FEATURES
+async def test_a_decision_may_wait_for_something(events: EventStore) -> None:
+    async def decide(account: Account) -> None:
+        await asyncio.sleep(0)
+        account.deposit(5)
+
+    account = await Repository(events, Account).act("1", decide, create=True)
+
+    assert (account.balance, account.version) == (5, 1)
+
+
+@FEATURES
 async def test_without_leave_to_act_again_a_conflict_is_raised(events: EventStore) -> None:
     accounts = Repository(events, Account)
     await accounts.act("1", lambda account: account.deposit(1), create=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, create_model
 
 from eventbus import Event, Transaction, upcast
 from eventbus.errors import ConfigurationError
@@ -137,11 +137,8 @@ def test_a_state_that_a_snapshot_would_lose_is_refused(events: EventStore):
 
 def test_snapshots_of_a_class_with_other_fields_or_another_revision_are_others():
     def make(revision: int, kind: type) -> type[Aggregate]:
-        class Account(Aggregate, stream="account", revision=revision):
-            __annotations__ = {"balance": kind}
-            balance = kind(0)
-
-        return Account
+        named = {"stream": "account", "revision": revision}
+        return create_model("Account", __base__=Aggregate, __cls_kwargs__=named, balance=(kind, kind(0)))
 
     kinds = {snapshot_kind(make(*each)) for each in [(1, Decimal), (1, Decimal), (1, int), (2, Decimal)]}
     assert len(kinds) == 3
