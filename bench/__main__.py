@@ -12,11 +12,11 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from bench import embedded, inbox, inbox_rows, memory, outbox, rabbitmq, startup
+from bench import embedded, inbox, inbox_rows, memory, outbox, rabbitmq, sourcing, startup
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows")
+CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows", "sourcing")
 
 
 def main() -> None:
@@ -72,6 +72,8 @@ async def _run(cases: list[str], rounds: int, rows: int, url: str | None) -> Non
         await outbox.run(url, rounds, console)
     if "inbox-rows" in cases:
         await inbox_rows.run(rounds, rows, console)
+    if "sourcing" in cases:
+        await sourcing.run(rounds, console)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ class Bus:
         Raises `StoreUnavailable`, and `ConfigurationError` for a store that is an inbox only.
         """
         self._must_be_open()
-        logbook = logbook_of(await self.kept.usual_store())
+        logbook = logbook_of(await self.kept.opened_store())
         history = await self.history()
         return Replays(Means(self.transport, history, logbook, self._codec, self.clock))
 

@@ -158,6 +158,7 @@ class Kept:
         self._shared: ServiceStore | None = None
         self._archive: Archive | None = None
         self._turn = asyncio.Lock()
+        self._is_open = False
         self.sending: Sending | None = None
         """None: an error, where the broker is away."""
         self.store = make_store(settings, clock=clock) if settings.store is not None else None
@@ -181,18 +182,23 @@ class Kept:
         except BaseException:
             await self.close()
             raise
+        self._is_open = True
 
-    async def usual_store(self) -> Store:
-        """The one that was asked for, else the one that services have; opened, and raises as `open` does.
+    async def opened_store(self) -> Store:
+        """The bus's store, opened for the first who asks; raises as `open` does.
 
         The transport is open: its own file is the usual store, and it writes there for both.
         """
+        if self._is_open and self._opened is not None:
+            return self._opened
         async with self._turn:
+            if not self._is_open:
+                raise EventBusError("the bus is not open: use it inside `async with Bus(…) as bus:`")
             return self._opened or await self._open(self._usual_store())
 
     async def service_store(self) -> ServiceStore:
-        """Where services remember what they have handled; raises as `open` does."""
-        store = await self.usual_store()
+        """Where services remember what they have handled; raises as `opened_store` does."""
+        store = await self.opened_store()
         async with self._turn:
             if self._shared is None:
                 claims = Claims(store.inbox, keep=timedelta(days=self._settings.inbox_days))
@@ -221,6 +227,7 @@ class Kept:
 
     async def close(self) -> None:
         """What waits stays, for the next process that opens it."""
+        self._is_open = False
         if self._shared is not None:
             await self._shared.claims.stop()
             self._shared = None

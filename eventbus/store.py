@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 from eventbus.errors import EventBusError
+from eventbus.event_store import Streams
 from eventbus.logbook import Logbook
 from eventbus.transport import Message
 
@@ -171,6 +172,11 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox | None:
+        """None where the store is an inbox only."""
+        ...
+
+    @property
+    def streams(self) -> Streams | None:
         """None where the store is an inbox only."""
         ...
 

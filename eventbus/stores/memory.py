@@ -97,6 +97,10 @@ class MemoryStore:
     def logbook(self) -> None:
         return None
 
+    @property
+    def streams(self) -> None:
+        return None
+
     async def open(self) -> None:
         """Nothing to create."""
 

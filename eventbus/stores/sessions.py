@@ -33,6 +33,11 @@ class SessionJoint:
 
         return self._connection.execute(text(query), dict(parameters)).first()
 
+    def all(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        from sqlalchemy import text
+
+        return self._connection.execute(text(query), dict(parameters)).all()
+
 
 class UserSession:
     """A `Session`, `AsyncSession`, `Connection` or `AsyncConnection` that is in a transaction."""

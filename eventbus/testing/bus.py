@@ -73,6 +73,11 @@ class TestBus:
         await self._bus.__aexit__(kind, error, trace)
 
     @property
+    def bus(self) -> Bus:
+        """The real bus behind it, for what is made of one: `EventStore(test_bus.bus)`."""
+        return self._bus
+
+    @property
     def transport(self) -> EmbeddedTransport:
         """The broker behind it, for what the test bus does not show itself."""
         transport = self._bus.transport

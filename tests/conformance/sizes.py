@@ -38,6 +38,7 @@ PUBLISHERS: Final               = _size(10, 100)
 MESSAGES_UNDER_LOAD: Final      = _size(500, 10_000)
 LOSSES_UNDER_LOAD: Final        = _size(2, 5)
 
+WRITERS_OF_A_STREAM: Final      = _size(100, 1_000)
 # fmt: on
 
 OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6)))

@@ -25,8 +25,22 @@ from eventbus import (
     RetryPolicy,
     Service,
     Subscription,
+    Transaction,
     subscribe,
     upcast,
+)
+from eventbus.sourcing import (
+    Aggregate,
+    EventStore,
+    Projecting,
+    Projection,
+    Recorded,
+    Repository,
+    VersionConflict,
+    applies,
+    projecting,
+    projects,
+    rebuild,
 )
 from eventbus.testing import TestBus
 
@@ -197,3 +211,68 @@ def catches() -> None:
         raise Reject("no")
     except EventBusError as error:
         assert_type(error, EventBusError)
+
+
+# --- event sourcing
+
+
+class Account(Aggregate, stream="account"):
+    total: Decimal = Decimal(0)
+
+    @applies
+    def on_created(self, event: OrderCreated) -> None:
+        self.total += event.total
+
+    @applies  # type: ignore[type-var]
+    def on_text(self, event: str) -> None: ...
+
+    @applies  # type: ignore[arg-type]
+    def on_answer(self, event: OrderPaid) -> int:
+        return event.order_id
+
+
+class Totals(Projection, name="totals"):
+    @projects
+    async def on_created(self, recorded: Recorded[OrderCreated], transaction: Transaction) -> None:
+        assert_type(recorded.event.total, Decimal)
+        assert_type(recorded.version, int)
+        assert_type(recorded.position, int | None)
+        assert_type(recorded.envelope, Envelope[OrderCreated])
+        await transaction.execute("…", str(recorded.event.total))
+
+    @projects  # type: ignore[arg-type]
+    async def on_event(self, event: OrderPaid, transaction: Transaction) -> None: ...
+
+
+async def sourced(bus: Bus, event: OrderCreated, received: Envelope[OrderPaid]) -> None:
+    events = EventStore(bus, [OrderCreated, OrderPaid])
+    assert_type(await events.append("account-1", [event, received], 0), int)
+    await events.append("account-1", event, None, cause=received, transaction=object())
+    assert_type(await events.version("account-1"), int)
+    async for recorded in events.read("account-1", from_version=2):
+        assert_type(recorded, Recorded[Event])
+    async for recorded in events.read_all(after=7):
+        assert_type(recorded.event, Event)
+
+    accounts = Repository(events, Account, snapshot_every=100)
+    assert_type(await accounts.load("1"), Account)
+    assert_type(await accounts.find("1"), Account | None)
+    assert_type(
+        await accounts.act("1", lambda account: account.on_created(event), attempts=5, create=True), Account
+    )
+    assert_type(await accounts.save(Account(id="1")), int)
+    async with projecting(events, Totals()) as running:
+        assert_type(running[0], Projecting)
+    assert_type(await rebuild(events, Totals()), int)
+
+    try:
+        await events.append("account-1", event, 3)
+    except VersionConflict as conflict:
+        assert_type((conflict.stream, conflict.expected, conflict.actual), tuple[str, int, int])
+
+    await events.append("account-1", event)  # type: ignore[call-arg]
+    await events.append("account-1", "deposit", 0)  # type: ignore[arg-type]
+    await events.append("account-1", event, "1")  # type: ignore[arg-type]
+    Repository(events, OrderCreated)  # type: ignore[type-var]
+    await accounts.save(Totals())  # type: ignore[arg-type]
+    Account()  # type: ignore[call-arg]

@@ -34,6 +34,11 @@ class Lane:
         self._connection: Connection | None = None
         self._is_closed = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question would have to wait for its turn."""
+        return self._turn.locked()
+
     async def ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """Raises `StoreUnavailable`, in bounded time."""
         try:

@@ -40,7 +40,7 @@ class PostgresJoined:
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         if messages:
             putting = Putting(self._place.statements, messages, keys, microseconds(self._clock.now()))
-            connection = await self._checked()
+            connection = await checked(self._joining, self._place)
             try:
                 await putting(connection)
             except PASSING as error:
@@ -52,7 +52,7 @@ class PostgresJoined:
         )
 
     async def complete(self, keys: Sequence[InboxKey]) -> frozenset[InboxKey]:
-        connection = await self._checked()
+        connection = await checked(self._joining, self._place)
         statement, now = self._place.statements["complete"], microseconds(self._clock.now())
         try:
             lost: list[int] = await connection.fetchval(statement, self._owner.id, now, *columns(keys))
@@ -60,24 +60,25 @@ class PostgresJoined:
             raise explained(error, self._place.address) from error
         return frozenset(keys[place - 1] for place in lost)
 
-    async def _checked(self) -> Connection:
-        """In a transaction of this very database; raises `WrongTransaction` before anything is written."""
-        try:
-            connection = await self._joining.connection()
-            found = await identified(connection, self._place.statements)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise WrongTransaction(
-                f"its user may not see the schema {self._place.statements.schema}",
-                f"GRANT it USAGE of the schema, and SELECT, INSERT, UPDATE of the tables in it ({error}).",
-            ) from error
-        except PASSING as error:
-            raise explained(error, self._place.address) from error
-        if found != self._place.identity:
-            raise WrongTransaction(
-                f"it is one of another database than the store at {self._place.address.url}",
-                "Open the store in the database that your own tables are in (`store=`, EVENTBUS_STORE).",
-            )
-        return connection
+
+async def checked(joining: Joining, place: Place) -> Connection:
+    """In a transaction of this very database; raises `WrongTransaction` before anything is written."""
+    try:
+        connection = await joining.connection()
+        found = await identified(connection, place.statements)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise WrongTransaction(
+            f"its user may not see the schema {place.statements.schema}",
+            f"GRANT it USAGE of the schema, and SELECT, INSERT, UPDATE of the tables in it ({error}).",
+        ) from error
+    except PASSING as error:
+        raise explained(error, place.address) from error
+    if found != place.identity:
+        raise WrongTransaction(
+            f"it is one of another database than the store at {place.address.url}",
+            "Open the store in the database that your own tables are in (`store=`, EVENTBUS_STORE).",
+        )
+    return connection
 
 
 class Place:
@@ -90,20 +91,23 @@ class Place:
 
     def join(self, given: object, owner: Owner, clock: Clock) -> Joined:
         """Raises `WrongTransaction`."""
+        return PostgresJoined(self.joining(given), self, owner, clock)
+
+    def joining(self, given: object) -> Joining:
+        """Raises `WrongTransaction`."""
         match given:
             case PostgresTransaction():
-                joining: Joining = _UserConnection(cast("Connection", given.connection))
+                return _UserConnection(cast("Connection", given.connection))
             case asyncpg.Connection():
-                joining = _UserConnection(given)
+                return _UserConnection(given)
             case _ if is_sqlalchemy(given):
-                joining = _Session(UserSession(given, "postgresql"))
+                return _Session(UserSession(given, "postgresql"))
             case _:
                 raise WrongTransaction(
                     f"{type(given).__name__} is no transaction of the store at {self.address.url}",
                     "Give the handler's own Transaction, an asyncpg.Connection, or an AsyncSession of "
                     "SQLAlchemy.",
                 )
-        return PostgresJoined(joining, self, owner, clock)
 
 
 class _UserConnection:

@@ -15,7 +15,7 @@ _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
 
 class Statements:
-    """By their names in `statements.sql`."""
+    """By their names in `statements.sql` and `sourcing.sql`."""
 
     def __init__(self, schema: str) -> None:
         """Raises `ConfigurationError` for a name that would have to be quoted, or is too long."""
@@ -29,7 +29,8 @@ class Statements:
         self.outbox = f"{self.quoted}.outbox"
         self.channel = f"{schema}_outbox"
         """What NOTIFY names."""
-        self._by_name = {name: self.said(sql) for name, sql in named(_here("statements.sql")).items()}
+        written = named(_here("statements.sql")) | named(_here("sourcing.sql"))
+        self._by_name = {name: self.said(sql) for name, sql in written.items()}
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]

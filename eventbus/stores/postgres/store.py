@@ -18,6 +18,7 @@ from eventbus.stores.postgres.logbook import PostgresLogbook
 from eventbus.stores.postgres.outbox import PostgresOutbox
 from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
+from eventbus.stores.postgres.streams import PostgresStreams
 from eventbus.stores.postgres.transaction import Transactions
 
 _DEFAULTS: Final = StoreOptions()
@@ -41,9 +42,11 @@ class _Opened:
         self.logbook = PostgresLogbook(self.lane, self.owner, statements)
         self.transactions = Transactions(address, options.timeout)
         self.place = Place(address, statements, identity)
+        self.streams = PostgresStreams(self.place, options, clock)
 
     async def close(self) -> None:
         await self.transactions.close()
+        await self.streams.close()
         await self.outbox.close()
         await self.lane.close()
 
@@ -74,6 +77,10 @@ class PostgresStore:
     @property
     def logbook(self) -> PostgresLogbook:
         return self._parts.logbook
+
+    @property
+    def streams(self) -> PostgresStreams:
+        return self._parts.streams
 
     async def open(self) -> None:
         async with self._opening:

@@ -153,6 +153,10 @@ class RedisStore:
     def logbook(self) -> None:
         return None
 
+    @property
+    def streams(self) -> None:
+        return None
+
     async def open(self) -> None:
         if self._server is not None:
             return

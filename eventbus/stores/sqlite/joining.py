@@ -32,6 +32,8 @@ class Joint(Protocol):
 
     def one(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Any] | None: ...
 
+    def all(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]: ...
+
 
 class Joining(Protocol):
     """One way to a transaction."""
@@ -43,24 +45,28 @@ class Joining(Protocol):
 
 def join(given: object, address: Address, owner: Owner, clock: Clock) -> Joined:
     """Raises `WrongTransaction`."""
+    return SqliteJoined(joining_for(given, address), address, owner, clock)
+
+
+def joining_for(given: object, address: Address) -> Joining:
+    """Raises `WrongTransaction`."""
     match given:
         case SqliteTransaction():
-            joining: Joining = _OwnTransaction(given)
             _check(given.connection, address)
+            return _OwnTransaction(given)
         case sqlite3.Connection():
             _check(given, address)
-            joining = _UserConnection(given)
+            return _UserConnection(given)
         case _ if is_sqlalchemy(given):
             session = UserSession(given, "sqlite")
-            joining = session
             if not session.needs_loop:
-                session.run_now(lambda joint: _check_place(joint, address))
+                session.run_now(lambda joint: check_place(joint, address))
+            return session
         case _:
             raise WrongTransaction(
                 f"{type(given).__name__} is no transaction of the store at {address.url}",
                 "Give the handler's own Transaction, a sqlite3.Connection, or a SQLAlchemy session.",
             )
-    return SqliteJoined(joining, address, owner, clock)
 
 
 class SqliteJoined:
@@ -82,7 +88,7 @@ class SqliteJoined:
         now = microseconds(self._clock.now())
 
         def complete(joint: Joint) -> frozenset[InboxKey]:
-            _check_place(joint, self._address)
+            check_place(joint, self._address)
             return frozenset(key for key in keys if not _completed(joint, key_row(key, self._owner.id, now)))
 
         return await self._joining.run(complete)
@@ -91,13 +97,13 @@ class SqliteJoined:
         put = rows(messages, keys, microseconds(self._clock.now()))
 
         def putting(joint: Joint) -> None:
-            _check_place(joint, self._address)
+            check_place(joint, self._address)
             joint.run(statements()["put"], put)
 
         return putting
 
 
-class _Native:
+class Native:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
@@ -105,10 +111,16 @@ class _Native:
         return self._connection.executemany(statement, rows).rowcount
 
     def one(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        found: Sequence[Any] | None = self._asked(query, parameters).fetchone()
+        return found
+
+    def all(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        return self._asked(query, parameters).fetchall()
+
+    def _asked(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
         cursor.row_factory = None  # the user's own may make something else of a row
-        found: Sequence[Any] | None = cursor.execute(query, parameters).fetchone()
-        return found
+        return cursor.execute(query, parameters)
 
 
 class _OwnTransaction:
@@ -116,10 +128,10 @@ class _OwnTransaction:
         self._transaction = transaction
 
     async def run(self, work: Callable[[Joint], Answer]) -> Answer:
-        return await self._transaction.run(lambda connection: work(_Native(connection)))
+        return await self._transaction.run(lambda connection: work(Native(connection)))
 
     def run_now(self, work: Callable[[Joint], Answer]) -> Answer:
-        return work(_Native(self._transaction.connection))
+        return work(Native(self._transaction.connection))
 
 
 class _UserConnection:
@@ -132,7 +144,7 @@ class _UserConnection:
         return self.run_now(work)
 
     def run_now(self, work: Callable[[Joint], Answer]) -> Answer:
-        return work(_Native(self._connection))
+        return work(Native(self._connection))
 
 
 def _completed(joint: Joint, row: Mapping[str, Any]) -> bool:
@@ -157,7 +169,7 @@ def _check(connection: sqlite3.Connection, address: Address) -> None:
                 "the connection is in no transaction",
                 "Begin one first (`BEGIN`), and commit it afterwards.",
             )
-        _check_place(_Native(connection), address)
+        check_place(Native(connection), address)
     except sqlite3.ProgrammingError as error:
         raise WrongTransaction(
             f"the connection cannot be used here ({error})",
@@ -165,11 +177,11 @@ def _check(connection: sqlite3.Connection, address: Address) -> None:
         ) from error
 
 
-def _check_place(joint: Joint, address: Address) -> None:
+def check_place(joint: Joint, address: Address) -> None:
     found = joint.one(_DATABASE, {})
     path = found[0] if found else ""
     if address.file is None:
-        right = isinstance(joint, _Native) and path == address.target.partition("?")[0].removeprefix("file:")
+        right = isinstance(joint, Native) and path == address.target.partition("?")[0].removeprefix("file:")
     else:
         right = bool(path) and os.path.exists(path) and os.path.samefile(path, address.file)  # noqa: PTH110, PTH121
     if not right:

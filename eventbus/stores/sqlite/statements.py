@@ -13,8 +13,8 @@ from eventbus.databases.sqlite.migrations import Schema
 
 @cache
 def statements() -> Mapping[str, str]:
-    """By their names in `statements.sql`."""
-    return MappingProxyType(named(_here("statements.sql")))
+    """By their names in `statements.sql` and `sourcing.sql`."""
+    return MappingProxyType(named(_here("statements.sql")) | named(_here("sourcing.sql")))
 
 
 @cache

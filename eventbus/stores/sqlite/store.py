@@ -20,6 +20,7 @@ from eventbus.stores.sqlite.logbook import SqliteLogbook
 from eventbus.stores.sqlite.outbox import SqliteOutbox
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.statements import schema
+from eventbus.stores.sqlite.streams import SqliteStreams
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.sqlite.watch import Watch
 
@@ -39,6 +40,7 @@ class _Opened:
         self.outbox = SqliteOutbox(self.access, self.owner, options, clock, self.watch)
         self.logbook = SqliteLogbook(self.access, self.owner)
         self.transactions = Transactions(address, options.timeout, self.owner, self.watch)
+        self.streams = SqliteStreams(self.access, clock, self.watch, options.poll_interval)
 
 
 class SqliteStore:
@@ -74,6 +76,10 @@ class SqliteStore:
     @property
     def logbook(self) -> SqliteLogbook:
         return self._parts.logbook
+
+    @property
+    def streams(self) -> SqliteStreams:
+        return self._parts.streams
 
     async def open(self) -> None:
         async with self._opening:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.database import connect
@@ -17,6 +18,7 @@ class Watch:
     def __init__(self, address: Address, interval: float) -> None:
         self._interval = interval
         self._told = asyncio.Event()
+        self._others: set[asyncio.Event] = set()
         self._seen = 0
         self._version: int | None = None
         self._probe = None if address.file is None else connect(address, sqlite3.Connection, durable=False)
@@ -30,6 +32,18 @@ class Watch:
     def tell(self) -> None:
         """This process has put something."""
         self._told.set()
+        for told in self._others:
+            told.set()
+
+    @contextmanager
+    def telling(self) -> Generator[asyncio.Event]:
+        """Set whenever this process has put something; for those who wait for more than the outbox."""
+        told = asyncio.Event()
+        self._others.add(told)
+        try:
+            yield told
+        finally:
+            self._others.discard(told)
 
     async def changed(self, within: float) -> None:
         loop = asyncio.get_running_loop()

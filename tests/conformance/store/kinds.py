@@ -58,6 +58,8 @@ SHARED: Final = _for(*(kind.name for kind in KINDS if kind.shared))
 SQL: Final = _for(*(kind.name for kind in KINDS if kind.sql))
 SHARED_SQL: Final = _for(*(kind.name for kind in KINDS if kind.shared and kind.sql))
 INBOX_ONLY: Final = _for(*(kind.name for kind in KINDS if not kind.sql))
+FEATURES: Final = _for("sqlite-memory", "postgres")
+"""For what is made of streams: their own tests show that the other kinds of SQLite keep them alike."""
 SQLITE_FILES: Final = _for("sqlite", "embedded")
 
 

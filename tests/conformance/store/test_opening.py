@@ -43,6 +43,8 @@ async def test_a_store_can_be_closed_twice(place: Place) -> None:
 
 async def test_a_store_that_hangs_is_unavailable_within_its_bound(hanging_place: HangingPlace) -> None:
     place, hang = hanging_place
+    async with place.opened():
+        pass  # it is created, which may take longer than is bearable below
     async with place.opened(quick(timeout=0.5, lease=30.0)) as store:
         async with hang():
             began = time.monotonic()

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from eventbus.clock import SystemClock
 from eventbus.errors import ConfigurationError
+from eventbus.event_store import Appended, Appending, Conflict
 from eventbus.store import Claim, InboxKey, StoreUnavailable, WrongTransaction
 from eventbus.stores.looking import backlog_at
 from eventbus.stores.postgres.statements import Statements, migrations
@@ -103,6 +104,7 @@ async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(
 
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
     assert (await store.logbook.take("replay", "one", "{}"))[0]
+    assert await store.streams.version("account-1") == 0
     await store.close()
 
 
@@ -220,6 +222,23 @@ async def test_what_is_published_with_an_async_session_commits_and_vanishes_with
 
     assert await waiting(store) == ["kept"]
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
+
+
+def appending(expected: int) -> Appending:
+    return Appending("account-1", expected, [a_message()], ["account-1"], ["1.0"])
+
+
+async def test_a_stream_grows_and_is_read_in_an_async_session(
+    store: PostgresStore, engine: AsyncEngine
+) -> None:
+    async with AsyncSession(engine) as session, session.begin():
+        joined = store.streams.join(session)
+        assert await joined.append(appending(0)) == Appended(1)
+        assert await joined.append(appending(0)) == Conflict(1)
+        assert [each.version for each in await joined.read("account-1", after=0, limit=9)] == [1]
+        assert await store.streams.version("account-1") == 0
+
+    assert await store.streams.version("account-1") == 1
 
 
 async def test_an_async_session_in_no_transaction_is_refused(

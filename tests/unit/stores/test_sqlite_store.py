@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from eventbus.errors import ConfigurationError
+from eventbus.event_store import Appended, Appending, Conflict
 from eventbus.store import Claim, InboxKey, WrongTransaction
 from eventbus.stores.opening import store_for
 from eventbus.stores.sqlite.statements import schema
@@ -99,6 +100,23 @@ async def test_a_sqlalchemy_connection_that_rolls_back_leaves_nothing(
     assert await waiting(store) == []
 
 
+def appending(expected: int) -> Appending:
+    return Appending("account-1", expected, [a_message()], ["account-1"], ["1.0"])
+
+
+async def test_a_stream_grows_and_is_read_in_a_sqlalchemy_session(store: SqliteStore, engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        joined = store.streams.join(session)
+        assert await joined.append(appending(0)) == Appended(1)
+        assert await joined.append(appending(0)) == Conflict(1)
+        assert [each.version for each in await joined.read("account-1", after=0, limit=9)] == [1]
+        assert await joined.advance("balances", expected=0, to=1)
+        assert not await joined.advance("balances", expected=0, to=1)
+
+    assert await store.streams.version("account-1") == 1
+    assert await store.streams.position("balances") == 1
+
+
 async def test_a_sqlalchemy_session_without_a_transaction_is_refused(
     store: SqliteStore, engine: Engine
 ) -> None:
@@ -169,6 +187,7 @@ async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(pat
 
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.HANDLED]
     assert (await store.logbook.take("replay", "one", "{}"))[0]
+    assert await store.streams.version("account-1") == 0
     await store.close()
 
 
