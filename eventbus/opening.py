@@ -45,7 +45,8 @@ class Opening:
     async def tried(self, *, within: float) -> bool:
         """Whether it is ready; returns after the first try, or after so many seconds if that takes longer."""
         try:
-            await asyncio.wait_for(self._tried.wait(), within)
+            async with asyncio.timeout(within):
+                await self._tried.wait()
         except TimeoutError:
             return False
         return self.is_ready

@@ -80,7 +80,8 @@ class Engine:
         ending = self.writer.submit(self.session.end).future
         await self.writer.close()
         with suppress(WriteFailed, TimeoutError):  # then others find out that this process is gone
-            await asyncio.wait_for(ending, _PAUSE_AFTER_TROUBLE)
+            async with asyncio.timeout(_PAUSE_AFTER_TROUBLE):
+                await ending
         if self._reader is not None and self._reading is not None:
             await asyncio.to_thread(self._reader.shutdown)
             self._reading.close()

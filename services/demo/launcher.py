@@ -101,7 +101,8 @@ class Launcher:
         deadline = time.monotonic() + STOPPING
         for each in running:
             try:
-                await asyncio.wait_for(each.process.wait(), max(0.0, deadline - time.monotonic()))
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    await each.process.wait()
             except TimeoutError:
                 await self.kill(each)
             self._forget(each)

@@ -35,9 +35,13 @@ _REFUSED: Final = (
 )
 """What a person has to mend before it can work."""
 
+FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""All that the driver raises; the last where a connection was cut in the middle of an answer."""
+
 PASSING: Final = (
     OSError,  # and so TimeoutError
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.TransactionRollbackError,
     asyncpg.InsufficientResourcesError,
@@ -90,7 +94,7 @@ async def prepared(address: Address, timeout: float) -> AsyncGenerator[Connectio
         raise ConfigurationError(
             f"the {address.what} at {address.url} cannot be used: {words(error)}."
         ) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise explained(error, address) from error
     except ValueError as error:  # of the driver, about the URL, which it quotes
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from typing import TypeVar
 import asyncpg
 
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import Connection, connect, explained, let_go
+from eventbus.databases.postgres.database import FAILURES, Connection, connect, explained, let_go
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +44,7 @@ class Lane:
         try:
             async with asyncio.timeout(self._timeout), self._turn:
                 return await self._answer(question)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILURES as error:
             raise explained(error, self._address) from error
 
     async def close(self) -> None:

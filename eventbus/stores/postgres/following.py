@@ -58,7 +58,8 @@ class _Following:
     async def changed(self, *, within: float) -> None:
         await self._lane.ask(_nothing)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), within)
+            async with asyncio.timeout(within):
+                await self._told.wait()
 
 
 async def _nothing(_: Connection) -> None:

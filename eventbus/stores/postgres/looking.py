@@ -10,7 +10,7 @@ import asyncpg
 
 from eventbus.clock import Clock
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import Connection, connected, explained
+from eventbus.databases.postgres.database import FAILURES, Connection, connected, explained
 from eventbus.logbook import Page
 from eventbus.record import microseconds
 from eventbus.store import Backlog
@@ -46,5 +46,5 @@ async def _look(
             return await look(connection, statements)
     except asyncpg.UndefinedTableError:  # a store of an older version
         return None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise explained(error, address) from error

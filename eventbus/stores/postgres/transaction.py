@@ -12,7 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import PASSING, QUIET_PEERS, Connection, explained
+from eventbus.databases.postgres.database import FAILURES, PASSING, QUIET_PEERS, Connection, explained
 from eventbus.store import StoreUnavailable, WrongTransaction
 from eventbus.stores.postgres.inbox import changed_rows
 
@@ -114,7 +114,7 @@ class Transactions:
     async def _roll_back(self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction) -> None:
         try:
             await begun.rollback()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except FAILURES:
             connection.terminate()  # and the server rolls it back
 
     async def _finish(self, step: Awaitable[None]) -> None:
@@ -146,7 +146,7 @@ class Transactions:
         try:
             async with asyncio.timeout(self._timeout):
                 return await answer
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILURES as error:
             raise explained(error, self._address) from error
 
     async def _give_back(
@@ -155,7 +155,7 @@ class Transactions:
         """What cannot be reset at once is closed by the pool."""
         try:
             await pool.release(connection, timeout=1.0)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except FAILURES:
             return
 
 

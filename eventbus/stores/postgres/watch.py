@@ -30,4 +30,5 @@ class Watch:
 
     async def changed(self, within: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), within)
+            async with asyncio.timeout(within):
+                await self._told.wait()

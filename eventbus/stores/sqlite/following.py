@@ -46,7 +46,8 @@ class _Following:
             if pause <= 0:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._told.wait()
 
     def _newest(self) -> int:
         try:

@@ -55,7 +55,8 @@ class Watch:
             if self._probe is not None:
                 pause = min(pause, self._interval)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._told.wait()
 
     def close(self) -> None:
         self._told.set()

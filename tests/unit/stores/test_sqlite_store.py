@@ -226,7 +226,9 @@ OPEN_IT = """
 import asyncio, os, sys
 from eventbus.errors import ConfigurationError
 from eventbus.stores.opening import store_for
+from eventbus.stores.sqlite.statements import schema
 
+schema()  # nobody may not be allowed to read Python's own files, which it imports for this
 store = store_for("sqlite:///" + sys.argv[1])
 if os.geteuid() == 0:  # root may write everywhere: become nobody
     os.setgid(65534)
