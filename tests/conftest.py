@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
@@ -23,6 +24,10 @@ from tests.support.redis_server import RedisServer, numbered_database, opened_em
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
 SHARED_STORES = pytest.StashKey[list[PostgresServer | RedisServer]]()
+
+# How long an example takes is up to what else the machine does: no time decides a test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
