@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
@@ -23,6 +24,10 @@ from tests.support.redis_server import RedisServer, numbered_database, opened_em
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
 SHARED_STORES = pytest.StashKey[list[PostgresServer | RedisServer]]()
+
+# How long an example takes is up to what else the machine does: no time decides a test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,16 +92,48 @@ def amqp_url(rabbitmq: Broker, vhost: str) -> str:
     return rabbitmq.amqp_url(vhost)
 
 
+@pytest.fixture(scope="session")
+def victim(pytestconfig: pytest.Config) -> Iterator[RabbitNode]:
+    """To be asked for as `node`: starting one takes longer than most of the tests that want one."""
+    node = RabbitNode(pytestconfig.stash[RUN_DIRECTORY])
+    yield node
+    node.remove()
+
+
+@pytest.fixture
+def node(victim: RabbitNode) -> Iterator[RabbitNode]:
+    """A RabbitMQ that this test may kill, freeze, start again: it runs, whatever the test before has done.
+
+    What a test has set on it, such as an alarm's limit, it sets back.
+    """
+    if not victim.is_running:
+        victim.start()
+    yield victim
+    if victim.is_running:
+        victim.resume()
+
+
+@pytest.fixture
+def node_url(node: RabbitNode) -> Iterator[str]:
+    """An empty virtual host of the node."""
+    vhost = node.broker.create_vhost()
+    yield node.amqp_url(vhost)
+    if not node.is_running:
+        node.start()
+    node.resume()
+    node.broker.delete_vhost(vhost)
+
+
 class StartNode(Protocol):
-    def __call__(self, *, config: str = "") -> RabbitNode: ...
+    def __call__(self, *, config: str) -> RabbitNode: ...
 
 
 @pytest.fixture
 def private_node(pytestconfig: pytest.Config) -> Iterator[StartNode]:
-    """Starts RabbitMQ nodes that this test may kill, freeze, start again; `config` is for rabbitmq.conf."""
+    """Starts RabbitMQ nodes that are configured otherwise; `config` is for rabbitmq.conf."""
     nodes: list[RabbitNode] = []
 
-    def start(*, config: str = "") -> RabbitNode:
+    def start(*, config: str) -> RabbitNode:
         node = RabbitNode(pytestconfig.stash[RUN_DIRECTORY], config=config)
         nodes.append(node)
         node.start()

@@ -1,14 +1,20 @@
-"""How much of everything: small numbers for every day, large ones with EVENTBUS_TEST_FULL=1."""
+"""How much of everything: small numbers for every day, larger ones with EVENTBUS_TEST_FULL=1, as in CI.
+
+A third number is for EVENTBUS_TEST_LONG=1: the same for longer, for a person who wants to see it.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import Final
 
-FULL: Final = os.environ.get("EVENTBUS_TEST_FULL") == "1"
+LONG: Final = os.environ.get("EVENTBUS_TEST_LONG") == "1"
+FULL: Final = LONG or os.environ.get("EVENTBUS_TEST_FULL") == "1"
 
 
-def _size(everyday: int, full: int) -> int:
+def _size(everyday: int, full: int, long: int | None = None) -> int:
+    if LONG and long is not None:
+        return long
     return full if FULL else everyday
 
 
@@ -35,11 +41,16 @@ FAILURES_OF_EACH: Final         = _size(20, 100)
 MESSAGES_AFTER_FAILURES: Final  = _size(20, 50)
 
 PUBLISHERS: Final               = _size(10, 100)
-MESSAGES_UNDER_LOAD: Final      = _size(500, 10_000)
+MESSAGES_UNDER_LOAD: Final      = _size(500, 2_000, 10_000)
 LOSSES_UNDER_LOAD: Final        = _size(2, 5)
 
 WRITERS_OF_A_STREAM: Final      = _size(100, 1_000)
+HISTORY: Final                  = _size(200, 500, 100_000)  # events before a subscription exists
+EVENTS_WHILE_CATCHING_UP: Final = _size(100, 200, 20_000)   # at most a thousand a second
+EVENTS_BEFORE_AND_AFTER: Final  = _size(200, 1_000, 5_000)  # the loss of a broker, or of a node of three
+ORDERS_OVER_KILLS: Final        = _size(200, 400, 1_000)    # of workers
+GATEWAY_AWAY: Final             = float(_size(10, 20, 60))  # seconds
 # fmt: on
 
-OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6)))
+OUTAGE: Final = float(os.environ.get("EVENTBUS_TEST_OUTAGE", _size(3, 6, 30)))
 """Seconds without a broker, while events wait in a spool."""

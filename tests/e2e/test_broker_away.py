@@ -9,12 +9,13 @@ from tests.support.eventually import eventually
 from tests.support.shop import shop_running
 
 if TYPE_CHECKING:
-    from tests.conftest import StartNode
+    from tests.support.rabbitmq_node import RabbitNode
 
 
-async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_back(private_node: StartNode):
-    node = await asyncio.to_thread(private_node)
-    async with shop_running(node.amqp_url()) as shop:
+async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_back(
+    node: RabbitNode, node_url: str
+):
+    async with shop_running(node_url) as shop:
         before = [await shop.order() for _ in range(3)]
         await shop.ended(before)
 
@@ -29,10 +30,9 @@ async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_ba
 
 
 async def test_an_order_service_that_starts_without_the_broker_takes_orders_and_is_ready_when_it_is_there(
-    private_node: StartNode,
+    node: RabbitNode, node_url: str
 ):
-    node = await asyncio.to_thread(private_node)
-    async with shop_running(node.amqp_url()) as shop:
+    async with shop_running(node_url) as shop:
         for name in ("order", "payment"):
             await shop.kill(name)
         await asyncio.to_thread(node.stop)

@@ -1,47 +1,17 @@
-"""A node to hurt: one for each process that runs tests, made whole again before the next test gets it."""
+"""What faults are injected into, and the books of what comes of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from eventbus.once import Settled
 from eventbus.pipeline import Pipeline
 from eventbus.transport import Delivery
-from tests.conftest import RUN_DIRECTORY
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ledger import Ledger
-from tests.support.rabbitmq_node import RabbitNode
-
-
-@pytest.fixture(scope="session")
-def victim(pytestconfig: pytest.Config) -> Iterator[RabbitNode]:
-    node = RabbitNode(pytestconfig.stash[RUN_DIRECTORY])
-    yield node
-    node.remove()
-
-
-@pytest.fixture
-def node(victim: RabbitNode) -> Iterator[RabbitNode]:
-    """It runs, whatever the test before has done to it."""
-    if not victim.is_running:
-        victim.start()
-    yield victim
-    if victim.is_running:
-        victim.resume()
-
-
-@pytest.fixture
-def node_url(node: RabbitNode) -> Iterator[str]:
-    """An empty virtual host of the node."""
-    vhost = node.broker.create_vhost()
-    yield node.amqp_url(vhost)
-    if not node.is_running:
-        node.start()
-    node.resume()
-    node.broker.delete_vhost(vhost)
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
-from tests.conformance.sizes import FULL
+import pytest
+
+from tests.conformance.sizes import EVENTS_BEFORE_AND_AFTER
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from tests.support.load import SEEN, SLACK, Publishing, all_handled, auditing, bus_to
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
 TIMEOUT = 3.0
-EVENTS = 5_000 if FULL else 200
-"""Confirmed before the kill, and again after it."""
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
@@ -24,7 +25,7 @@ async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
         publishing = Publishing(bus, ledger, timeout=TIMEOUT)
         await asyncio.sleep(SETTLING)
         async with publishing.going_on():
-            await publishing.confirmed(EVENTS, within=60)
+            await publishing.confirmed(EVENTS_BEFORE_AND_AFTER, within=120)
             await asyncio.to_thread(node.kill)
             restarting = asyncio.create_task(asyncio.to_thread(node.start))
             await accepts_connections(node_url)
@@ -33,7 +34,7 @@ async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
             await eventually(lambda: ledger.handled[SEEN].total() > handled, within=20)
             consuming_after = time.monotonic() - accepted_at
             await restarting
-            await publishing.confirmed(EVENTS, within=60)
+            await publishing.confirmed(EVENTS_BEFORE_AND_AFTER, within=120)
         await all_handled(ledger)
 
     assert consuming_after < 2.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 from collections import Counter
@@ -16,13 +15,13 @@ from eventbus import Envelope, Event
 from eventbus.ids import new_event_id
 from schemas.order import Line, OrderCreated
 from tests.conformance.process import Process
+from tests.conformance.sizes import ORDERS_OVER_KILLS as ORDERS
 from tests.faults.crash_program import STORE, Asked
 from tests.support.eventually import eventually
 from tests.support.handling import wrapped
 from tests.support.load import bus_to
 from tests.support.shop import shop_running
 
-ORDERS = 1000 if os.environ.get("EVENTBUS_TEST_FULL") else 200
 KILLS = 5
 BETWEEN = 2.0
 """Seconds between two kills, in which the next orders come."""

@@ -6,9 +6,8 @@ import pika
 import pytest
 from pika.exceptions import AMQPConnectionError
 
-from tests.conftest import StartNode
 from tests.support.broker import Broker
-from tests.support.rabbitmq_node import SETTLING
+from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
@@ -21,9 +20,8 @@ def test_every_test_finds_its_virtual_host_empty(rabbitmq: Broker, vhost: str, t
     assert [queue["name"] for queue in rabbitmq.api("GET", f"queues/{vhost}")] == [turn]
 
 
-def test_a_private_node_can_be_killed_and_keeps_what_it_confirmed(private_node: StartNode) -> None:
-    node = private_node()
-    with pika.BlockingConnection(pika.URLParameters(node.amqp_url())) as connection:
+def test_a_node_of_its_own_can_be_killed_and_keeps_what_it_confirmed(node: RabbitNode, node_url: str) -> None:
+    with pika.BlockingConnection(pika.URLParameters(node_url)) as connection:
         channel = connection.channel()
         channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
         channel.confirm_delivery()
@@ -35,6 +33,6 @@ def test_a_private_node_can_be_killed_and_keeps_what_it_confirmed(private_node: 
 
     node.start()
 
-    with pika.BlockingConnection(pika.URLParameters(node.amqp_url())) as connection:
+    with pika.BlockingConnection(pika.URLParameters(node_url)) as connection:
         body = connection.channel().basic_get("kept", auto_ack=True)[2]
     assert body == b"confirmed"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.conftest import StartNode
 from tests.integration.cli.conftest import Cli, Ended
 from tests.support.broker import Broker
 from tests.support.eventually import eventually_sync
@@ -177,23 +177,24 @@ def test_a_queue_that_others_have_bound_under_a_bad_name_disturbs_nothing(
 
 
 @pytest.fixture
-def alarmed(private_node: StartNode, cli: Cli) -> RabbitNode:
+def alarmed(node: RabbitNode, node_url: str, cli: Cli) -> Iterator[None]:
     """A node with a memory alarm, and a publisher that waits for its end."""
-    node = private_node()
     cli.environment |= {
-        "EVENTBUS_URL": node.amqp_url(),
+        "EVENTBUS_URL": node_url,
         "EVENTBUS_MANAGEMENT_URL": node.broker.http_url,
         "EVENTBUS_PUBLISH_TIMEOUT": "60",
     }
     cli("topology", "apply", "shop:both")
     node.ctl("set_vm_memory_high_watermark", "0.00001")
-    cli.start("publish", "order.created", ORDER).says("broker.blocked")
-    return node
+    try:
+        cli.start("publish", "order.created", ORDER).says("broker.blocked")
+        yield
+    finally:
+        node.ctl("set_vm_memory_high_watermark", "0.4")
 
 
-def test_an_alarm_and_the_publishers_that_it_stops_are_told_by_doctor_and_status(
-    alarmed: RabbitNode, cli: Cli
-):
+@pytest.mark.usefixtures("alarmed")
+def test_an_alarm_and_the_publishers_that_it_stops_are_told_by_doctor_and_status(cli: Cli):
     def broker() -> dict[str, Any]:
         broker = json.loads(cli("status", "--output", "json").out)["broker"]
         assert broker["held_up"]

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from tests.conftest import StartNode
 from tests.integration.cli.conftest import Cli, Running
 from tests.support.eventually import eventually_sync
+from tests.support.rabbitmq_node import RabbitNode
 
 
 def handled(cli: Cli) -> list[str]:
@@ -71,10 +71,9 @@ def test_logs_are_json_where_programs_read_them(cli: Cli):
         assert [line["event"] for line in lines] == ["worker.ready", "worker.draining", "worker.stopped"]
 
 
-def test_a_broker_that_is_away_is_tried_again_until_it_is_there(cli: Cli, private_node: StartNode):
-    node = private_node()
-    node.stop()
-    worker = cli.start("run", "shop:payment", "--url", node.amqp_url())
+def test_a_broker_that_is_away_is_tried_again_until_it_is_there(cli: Cli, node: RabbitNode, node_url: str):
+    node.kill()
+    worker = cli.start("run", "shop:payment", "--url", node_url)
     _says_twice(worker, "broker.unreachable")
     assert "retrying_in" in worker.err
     node.start()

@@ -24,9 +24,9 @@ from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
     from eventbus.rabbitmq import RabbitMQTransport
-    from tests.conftest import StartNode
     from tests.integration.rabbitmq.conftest import OpenTransport
     from tests.support.broker import Broker
+    from tests.support.rabbitmq_node import RabbitNode
 
 
 async def test_many_calls_at_once_share_a_small_window(opened: OpenTransport) -> None:
@@ -126,9 +126,8 @@ async def test_no_time_at_all_is_a_timeout_with_a_fate_for_each(transport: Rabbi
     await send(transport, an_event(1_000))
 
 
-async def test_a_call_that_gave_up_makes_room_for_others(private_node: StartNode) -> None:
-    node = private_node()
-    async with opened_at(node.amqp_url(), confirm_window=2) as transport:
+async def test_a_call_that_gave_up_makes_room_for_others(node: RabbitNode, node_url: str) -> None:
+    async with opened_at(node_url, confirm_window=2) as transport:
         await transport.apply(Topology((CHARGE,)))
         await send(transport, an_event(1))
         node.pause()
@@ -145,10 +144,9 @@ async def test_a_call_that_gave_up_makes_room_for_others(private_node: StartNode
 
 
 async def test_a_blocked_connection_sends_nothing_and_goes_on_when_it_is_free(
-    private_node: StartNode,
+    node: RabbitNode, node_url: str
 ) -> None:
-    node = private_node()
-    async with opened_at(node.amqp_url()) as transport:
+    async with opened_at(node_url) as transport:
         await transport.apply(Topology((CHARGE,)))
         await send(transport, an_event(1))
         async with transport.consume(CHARGE.name, prefetch=10) as consumption:

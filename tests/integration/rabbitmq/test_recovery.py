@@ -27,8 +27,8 @@ from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
     from eventbus.rabbitmq import RabbitMQTransport
-    from tests.conftest import StartNode
     from tests.support.broker import Broker
+    from tests.support.rabbitmq_node import RabbitNode
 
 
 async def closed(rabbitmq: Broker, vhost: str, purpose: str) -> None:
@@ -188,10 +188,9 @@ async def test_a_delivery_that_cannot_be_settled_before_the_end_goes_back_to_its
 
 
 async def test_a_broker_that_falls_silent_makes_a_typed_timeout_and_comes_back(
-    private_node: StartNode,
+    node: RabbitNode, node_url: str
 ) -> None:
-    node = private_node()
-    async with opened_at(node.amqp_url()) as transport:
+    async with opened_at(node_url) as transport:
         await transport.apply(Topology((CHARGE,)))
         await send(transport, an_event(1))
 
@@ -207,9 +206,8 @@ async def test_a_broker_that_falls_silent_makes_a_typed_timeout_and_comes_back(
         assert "evt_5" in ids(await receive(transport, CHARGE.name, 5))
 
 
-async def test_consumers_come_back_after_the_broker_is_killed(private_node: StartNode) -> None:
-    node = private_node()
-    async with opened_at(node.amqp_url()) as transport:
+async def test_consumers_come_back_after_the_broker_is_killed(node: RabbitNode, node_url: str) -> None:
+    async with opened_at(node_url) as transport:
         await transport.apply(Topology((CHARGE,)))
         async with transport.consume(CHARGE.name, prefetch=10) as consumption:
             await send(transport, an_event(1))
