@@ -15,7 +15,7 @@ import pytest
 from eventbus import Bus, Envelope
 from eventbus.ids import new_event_id
 from tests.conformance.process import Process
-from tests.conformance.sizes import FULL
+from tests.conformance.sizes import HISTORY
 from tests.faults.catch_up_program import POINTS, STORE, Booked
 from tests.support.eventually import eventually
 from tests.support.load import bus_to
@@ -23,7 +23,7 @@ from tests.support.load import bus_to
 PROGRAM = "tests.faults.catch_up_program"
 STARTING = 30.0
 ACCOUNTS = 7
-BEFORE = 1_000 if FULL else 300
+BEFORE = min(HISTORY, 5_000)
 """Published before there is the subscription; more come until its worker was killed, and after that."""
 
 

@@ -12,6 +12,7 @@ import pytest
 from eventbus import Bus, RetryPolicy, Service, subscribe
 from eventbus.errors import InvalidSubscription
 from eventbus.settings import Settings
+from tests.conformance import sizes
 from tests.integration.history.events import Booked, Closed, bookings
 from tests.support.eventually import eventually
 
@@ -32,7 +33,30 @@ def in_order(count: int, accounts: int = 10) -> Numbers:
     return {account: list(range(account, count, accounts)) for account in range(accounts)}
 
 
-async def test_a_late_subscription_handles_all_of_history_once_in_the_order_of_each_key(url: str):
+async def test_a_late_subscription_handles_everything_once_in_the_order_of_each_key_while_more_is_published(
+    url: str,
+):
+    """With one event at a time also what it takes from its queue comes in order."""
+    handled: Numbers = defaultdict(list)
+    in_all = sizes.HISTORY + sizes.EVENTS_WHILE_CATCHING_UP
+    patience = 30.0 + in_all / 200
+    async with Bus(url, source="test") as bus, Bus(url, source="other") as other:
+        for begin in range(0, sizes.HISTORY, 5000):
+            await bus.publish_many(bookings(min(5000, sizes.HISTORY - begin), begin))
+
+        async def go_on() -> None:
+            for begin in range(sizes.HISTORY, in_all, 20):
+                await other.publish_many(bookings(20, begin), timeout=30)
+                await asyncio.sleep(0.02)
+
+        async with bus.running(totals(handled, concurrency=1, prefetch=200)):
+            await go_on()
+            await eventually(lambda: sum(map(len, handled.values())) >= in_all, within=patience)
+
+    assert handled == in_order(in_all)
+
+
+async def test_history_is_handled_in_the_order_of_each_key_however_many_are_handled_side_by_side(url: str):
     handled: Numbers = defaultdict(list)
     async with Bus(url, source="test") as bus:
         await bus.publish_many(bookings(200))
