@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import platform
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from rich.console import Console
 
 from bench import embedded, inbox, memory, rabbitmq, startup
+from bench.peers import command as comparison
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
@@ -20,6 +22,9 @@ CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox")
 
 
 def main() -> None:
+    if comparison.WORDS & set(sys.argv[1:]):
+        comparison.main(sys.argv[1:])
+        return
     parser = argparse.ArgumentParser(
         prog="script/bench", description="What eventbus costs, as ratios of one run."
     )

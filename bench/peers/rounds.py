@@ -1,0 +1,109 @@
+"""Rounds of a case: its sides in rotating order, as many events each as take the time that is wanted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.peers.cases import Case, Side
+from bench.peers.job import Result
+
+FEWEST = 200
+CALIBRATING = 400
+"""Events of the first run of a side, which is not counted but tells how fast it is."""
+
+RunSide = Callable[[Side], Result]
+
+
+class Unavailable(Exception):
+    """Why a client cannot run here."""
+
+
+@dataclass
+class Measured:
+    """One side over the rounds; None for a round in which it failed."""
+
+    name: str
+    rounds: list[Result | None] = field(default_factory=list[Result | None])
+    trouble: str = ""
+    """Why there is nothing, or not as much as there should be."""
+
+    @property
+    def results(self) -> list[Result]:
+        return [result for result in self.rounds if result is not None]
+
+    def median(self, figure: Callable[[Result], float]) -> float:
+        return statistics.median(map(figure, self.results))
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Of same rounds."""
+
+    median: float
+    least: float
+    most: float
+
+
+@dataclass
+class Outcome:
+    """A case with its figures."""
+
+    case: Case
+    sides: dict[str, Measured]
+
+    def ratio(self, side: str, against: str, figure: Callable[[Result], float]) -> Ratio | None:
+        """None where the two have no round in common."""
+        mine, theirs = self.sides.get(side), self.sides.get(against)
+        if mine is None or theirs is None:
+            return None
+        ratios = [
+            figure(one) / figure(other)
+            for one, other in zip(mine.rounds, theirs.rounds, strict=False)
+            if one is not None and other is not None
+        ]
+        return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+
+
+def measure(
+    case: Case, rounds: int, seconds: float, run: RunSide, failures: tuple[type[Exception], ...]
+) -> Outcome:
+    """Every side once to learn its speed, then `rounds` times each."""
+    measured = {side.name: Measured(side.name) for side in case.sides}
+    speeds: dict[str, float] = {}
+    for number in range(-1, rounds):
+        turn = number % len(case.sides)
+        for side in rotated(case.sides, turn):
+            mine = measured[side.name]
+            if mine.trouble and not mine.results:
+                continue
+            try:
+                result = run(_sized(case, side, seconds, speeds.get(side.name)))
+            except Unavailable as reason:
+                mine.trouble = f"not available: {reason}"
+                continue
+            except failures as failure:
+                mine.trouble = f"failed: {failure}"
+                if number >= 0:
+                    mine.rounds.append(None)
+                continue
+            speeds[side.name] = result.rate / side.job.subscriptions
+            if number >= 0:
+                mine.rounds.append(result)
+    return Outcome(case, measured)
+
+
+def rotated(sides: Sequence[Side], turn: int) -> list[Side]:
+    return [*sides[turn:], *sides[:turn]]
+
+
+def _sized(case: Case, side: Side, seconds: float, speed: float | None) -> Side:
+    """The side with as many events as take it about so many seconds."""
+    if case.rate:
+        count = int(case.rate * (seconds if speed else 0.5))
+    elif speed is None:
+        count = CALIBRATING
+    else:
+        count = int(speed * seconds)
+    return replace(side, job=replace(side.job, count=max(FEWEST if not case.rate else 50, count)))
