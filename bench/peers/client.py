@@ -15,7 +15,7 @@ from bench.peers.job import Job, Result, to_json
 
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
-    # The result alone goes to the output: what a library prints, such as Celery its banner, goes to the errors.
+    # The result alone goes to the output: what a library prints, as Celery its banner, goes to the errors.
     output = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.peers.job import Job, Result, Work
+from bench.peers.rounds import CALIBRATING, FEWEST, MOST_GROWTH
 from bench.peers.running import SHARE, Runner
 
 DEPTHS = (0, 10_000, 100_000)
@@ -18,7 +20,6 @@ SIZES = (300, 1_000, 10_000, 100_000)
 SUBSCRIPTIONS = (1, 3, 10, 30)
 BINDINGS = (1, 100, 1_000, 10_000)
 WORKERS = (1, 2, 4)
-CALIBRATING = 400
 
 PUBLISH: Work = "publish many"
 CONSUME: Work = "consume"
@@ -126,14 +127,16 @@ Figures = tuple[list[float], list[float]]
 
 def _measure(curve: Curve, rounds: int, seconds: float) -> list[Figures]:
     """Alternating, as everything here."""
-    counts = [CALIBRATING] * len(curve.points)
+    counts = [CALIBRATING // point.deliveries for point in curve.points]
     figures: list[Figures] = [([], []) for _ in curve.points]
     for number in range(-1, rounds):
         for index, point in enumerate(curve.points):
+            sys.stderr.write(f"bench: {curve.title}: {point.at}, {counts[index]} events\n")
             results = point.run(counts[index])
             rate = sum(result.rate for result in results)
             share = SHARE if len(results) > 1 else 1.0
-            counts[index] = max(CALIBRATING, int(rate * seconds / share / point.deliveries))
+            wanted = int(rate * seconds / share / point.deliveries)
+            counts[index] = max(FEWEST, min(wanted, counts[index] * MOST_GROWTH))
             if number >= 0:
                 figures[index][0].append(rate)
                 figures[index][1].append(statistics.mean(result.cpu_each for result in results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +11,12 @@ from bench.peers.cases import Case, Side
 from bench.peers.job import Result
 
 FEWEST = 200
-CALIBRATING = 400
-"""Events of the first run of a side, which is not counted but tells how fast it is."""
+CALIBRATING = 1500
+"""Events of the first run of a side, which is not counted but tells how fast it is: more than a prefetch."""
+CALIBRATING_SECONDS = 0.5
+"""The same where the rate is given."""
+MOST_GROWTH = 20
+"""From one run of a side to its next: a short run may look faster than any is."""
 
 RunSide = Callable[[Side], Result]
 
@@ -71,7 +76,7 @@ def measure(
 ) -> Outcome:
     """Every side once to learn its speed, then `rounds` times each."""
     measured = {side.name: Measured(side.name) for side in case.sides}
-    speeds: dict[str, float] = {}
+    last: dict[str, tuple[int, float]] = {}
     for number in range(-1, rounds):
         turn = number % len(case.sides)
         for side in rotated(case.sides, turn):
@@ -79,7 +84,9 @@ def measure(
             if mine.trouble and not mine.results:
                 continue
             try:
-                result = run(_sized(case, side, seconds, speeds.get(side.name)))
+                sized = _sized(case, side, seconds, last.get(side.name))
+                sys.stderr.write(f"bench: {case.title}: {side.name}, {sized.job.count} events\n")
+                result = run(sized)
             except Unavailable as reason:
                 mine.trouble = f"not available: {reason}"
                 continue
@@ -88,7 +95,7 @@ def measure(
                 if number >= 0:
                     mine.rounds.append(None)
                 continue
-            speeds[side.name] = result.rate / side.job.subscriptions
+            last[side.name] = sized.job.count, result.rate / _deliveries(side)
             if number >= 0:
                 mine.rounds.append(result)
     return Outcome(case, measured)
@@ -98,12 +105,17 @@ def rotated(sides: Sequence[Side], turn: int) -> list[Side]:
     return [*sides[turn:], *sides[:turn]]
 
 
-def _sized(case: Case, side: Side, seconds: float, speed: float | None) -> Side:
-    """The side with as many events as take it about so many seconds."""
+def _sized(case: Case, side: Side, seconds: float, last: tuple[int, float] | None) -> Side:
+    """The side with as many events as take it about so many seconds; `last`: how many went how fast."""
     if case.rate:
-        count = int(case.rate * (seconds if speed else 0.5))
-    elif speed is None:
-        count = CALIBRATING
+        count = int(case.rate * (seconds if last else CALIBRATING_SECONDS))
+    elif last is None:
+        count = CALIBRATING // side.job.subscriptions
     else:
-        count = int(speed * seconds)
-    return replace(side, job=replace(side.job, count=max(FEWEST if not case.rate else 50, count)))
+        count = max(FEWEST, min(int(last[1] * seconds), last[0] * MOST_GROWTH))
+    return replace(side, job=replace(side.job, count=count))
+
+
+def _deliveries(side: Side) -> int:
+    """That an event is where it is consumed, and where they are what is counted."""
+    return side.job.subscriptions if side.job.work == "consume" else 1
