@@ -55,6 +55,11 @@ def cpu_seconds() -> float:
     return time.process_time() + sum(map(_cpu_of, _children(os.getpid())))
 
 
+def tree_cpu_seconds(root: int) -> float:
+    """Of a process and its living children, all in ticks; any of them may ask."""
+    return sum(map(_cpu_of, [root, *_children(root)]))
+
+
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     """In milliseconds; the nearest rank."""
     ordered = sorted(seconds)

@@ -20,11 +20,12 @@ MOST = 131_072
 """Bytes of a frame."""
 CHUNK = 100_000
 """Bytes that go to the socket at once, about."""
-EVENT_ID = re.compile(rb"evt_[0-9a-f]{32}")
+IDENTITY = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
+"""An event id, or the UUID that the others give a task."""
 
 
 def pour(url: str, count: int, message: bytes, wait_until_there: Callable[[], None]) -> None:
-    """Publish it `count` times; where it has an event id, under one that no inbox has ever seen.
+    """Publish it `count` times; each under an id that nobody has ever seen.
 
     `wait_until_there` is called before the goodbye: RabbitMQ drops what a closed channel still had for a
     quorum queue that is slower than it.
@@ -47,14 +48,24 @@ def publish_frames(exchange: str, routing_key: str, properties: BasicProperties,
 
 
 def _chunks(message: bytes, count: int, first: int) -> Iterator[bytes]:
-    found = EVENT_ID.search(message)
+    found = IDENTITY.search(message)
     step = max(1, CHUNK // len(message))
     for begin in range(0, count, step):
         numbers = range(begin, min(count, begin + step))
         if found is None:
             yield message * len(numbers)
         else:
-            yield b"".join([message.replace(found[0], b"evt_%032d" % (first + number)) for number in numbers])
+            yield b"".join(
+                [message.replace(found[0], _identity(found[0], first + number)) for number in numbers]
+            )
+
+
+def _identity(like: bytes, number: int) -> bytes:
+    """In the same form, dashes where they were."""
+    digits = b"%032d" % number
+    if len(like) == len(digits):
+        return digits
+    return b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 class _Connection:

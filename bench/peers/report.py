@@ -33,7 +33,8 @@ def _rates(outcome: Outcome) -> Table:
             _named(side),
             f"{side.median(rate):,.0f}",
             f"{side.median(cpu):.1f}",
-            *([f"{value:.2f}" for value in (ratio.median, ratio.least, ratio.most)] if ratio else ()),
+            *([f"{each:.2f}" for each in (ratio.median, ratio.least, ratio.most)] if ratio else [""] * 3),
+            f"{min(result.seconds for result in side.results):.1f}",
         )
     return made
 

@@ -11,6 +11,8 @@ from bench.peers.cases import Case, Side
 from bench.peers.job import Result
 
 FEWEST = 200
+SHORTEST = 0.8
+MOST_TRIES = 4
 CALIBRATING = 1500
 """Events of the first run of a side, which is not counted but tells how fast it is: more than a prefetch."""
 CALIBRATING_SECONDS = 0.5
@@ -19,6 +21,10 @@ MOST_GROWTH = 20
 """From one run of a side to its next: a short run may look faster than any is."""
 
 RunSide = Callable[[Side], Result]
+
+
+class TooShort(RuntimeError):
+    """A run that would say more about its beginning than about its speed."""
 
 
 class Unavailable(Exception):
@@ -84,9 +90,7 @@ def measure(
             if mine.trouble and not mine.results:
                 continue
             try:
-                sized = _sized(case, side, seconds, last.get(side.name))
-                sys.stderr.write(f"bench: {case.title}: {side.name}, {sized.job.count} events\n")
-                result = run(sized)
+                result = _long_enough(case, side, seconds if number >= 0 else 0.0, last, run)
             except Unavailable as reason:
                 mine.trouble = f"not available: {reason}"
                 continue
@@ -95,10 +99,26 @@ def measure(
                 if number >= 0:
                     mine.rounds.append(None)
                 continue
-            last[side.name] = sized.job.count, result.rate / _deliveries(side)
             if number >= 0:
                 mine.rounds.append(result)
     return Outcome(case, measured)
+
+
+def _long_enough(
+    case: Case, side: Side, seconds: float, last: dict[str, tuple[int, float]], run: RunSide
+) -> Result:
+    """A run of about `seconds`. One of less than `SHORTEST` of it is run again with more events.
+
+    Of a short run the larger part is beginning: what lay in the prefetch when the time began.
+    """
+    for _ in range(MOST_TRIES):
+        sized = _sized(case, side, seconds, last.get(side.name))
+        sys.stderr.write(f"bench: {case.title}: {side.name}, {sized.job.count} events\n")
+        result = run(sized)
+        last[side.name] = sized.job.count, result.rate / _deliveries(side)
+        if case.rate or result.seconds >= SHORTEST * seconds:
+            return result
+    raise TooShort(f"{result.seconds:.2f} s with {sized.job.count} events, {seconds:g} s were wanted")
 
 
 def rotated(sides: Sequence[Side], turn: int) -> list[Side]:
@@ -112,7 +132,7 @@ def _sized(case: Case, side: Side, seconds: float, last: tuple[int, float] | Non
     elif last is None:
         count = CALIBRATING // side.job.subscriptions
     else:
-        count = max(FEWEST, min(int(last[1] * seconds), last[0] * MOST_GROWTH))
+        count = max(FEWEST, min(int(last[1] * seconds * 1.15), last[0] * MOST_GROWTH))
     return replace(side, job=replace(side.job, count=count))
 
 

@@ -24,7 +24,7 @@ OUR_OWN = frozenset({"eventbus", "aio_pika_raw"})
 """Clients that run in the environment of the project."""
 WITHIN = 300.0
 """Seconds for one run."""
-LINGER = 0.3
+LINGER = 0.6
 """Seconds between the last event handled and the end of its process: its ack is on its way."""
 SHARE = 0.6
 """Of its fair part of a queue, what one of several workers measures: until then all of them have work."""

@@ -6,6 +6,7 @@ What its handlers have handled is counted in memory that processes share, and a 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from bench.peers.job import Job, Result
-from bench.peers.meter import Meter
+from bench.peers.meter import Meter, tree_cpu_seconds
 
-LOOK_EVERY = 0.002
+LOOK_EVERY = 0.01
 """Seconds between looks at the counter."""
 
 
@@ -32,24 +33,37 @@ class Client(Protocol):
 
 
 class Handled:
-    """How many have been handled, by whichever process."""
+    """How many have been handled, by whichever process.
 
-    def __init__(self) -> None:
+    The handlers themselves take the time: a thread that watched the counter would be late by however long it
+    waits for the interpreter.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._root = os.getpid()
         self._number = multiprocessing.Value("q", 0)
+        self._stamps = multiprocessing.Array("d", 4, lock=False)
 
     def count(self) -> None:
+        """The first begins the time and is not counted, as in `Tally`; the last ends it."""
         with self._number.get_lock():
             self._number.value += 1
+            if self._number.value == 1:
+                self._stamps[0] = tree_cpu_seconds(self._root)
+                self._stamps[1] = time.monotonic()
+            elif self._number.value == self._wanted:
+                self._stamps[3] = time.monotonic()
+                self._stamps[2] = tree_cpu_seconds(self._root)
 
-    @property
-    def number(self) -> int:
-        return int(self._number.value)
-
-    def wait_for(self, count: int) -> int:
-        """What it is when it is at least that."""
-        while (number := self.number) < count:
+    def wait(self) -> None:
+        """Until all that is wanted has been handled."""
+        while not self._stamps[2]:
             time.sleep(LOOK_EVERY)
-        return number
+
+    def result(self) -> Result:
+        cpu_began, began, cpu_ended, ended = self._stamps
+        return Result(self._wanted - 1, 0, ended - began, cpu_ended - cpu_began)
 
 
 def run(job: Job, client: Client, finish: Callable[[Result], None]) -> None:
@@ -57,9 +71,13 @@ def run(job: Job, client: Client, finish: Callable[[Result], None]) -> None:
     if job.work not in ("consume", "both"):
         finish(_publish(job, client))
         return
-    handled = Handled()
+    handled = Handled(job.count if job.work == "consume" else job.count + job.threads)
     with client.consuming(handled.count):
-        finish(_consume(job, handled) if job.work == "consume" else _both(job, client, handled))
+        if job.work == "both":
+            finish(_both(job, client, handled))
+            return
+        handled.wait()
+        finish(handled.result())
 
 
 def _publish(job: Job, client: Client) -> Result:
@@ -70,21 +88,11 @@ def _publish(job: Job, client: Client) -> Result:
     return meter.result(job.count, sent=sent)
 
 
-def _consume(job: Job, handled: Handled) -> Result:
-    """Inside `consuming`."""
-    meter = Meter()
-    first = handled.wait_for(1)
-    meter.begin()
-    handled.wait_for(job.count)
-    meter.end()
-    return meter.result(job.count - first)
-
-
 def _both(job: Job, client: Client, handled: Handled) -> Result:
     """Inside `consuming`."""
     meter = Meter()
     sent = _publish_in_threads(job, client, job.threads, meter.begin)
-    handled.wait_for(sent)
+    handled.wait()
     meter.end()
     return meter.result(job.count, sent=sent)
 

@@ -38,6 +38,7 @@ def test_a_row_has_the_medians_and_the_spread_of_the_ratios() -> None:
         "3.00",
         "2.00",
         "4.00",
+        "1.0",
     ]
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from bench.peers.cases import Case, Side
 from bench.peers.job import Job, Result
 from bench.peers.rounds import CALIBRATING, Unavailable, measure
@@ -5,6 +7,13 @@ from bench.peers.rounds import CALIBRATING, Unavailable, measure
 
 def case(*names: str, rate: int = 0) -> Case:
     return Case("work", names[0], tuple(Side(name, Job(name, "consume", "")) for name in names), rate=rate)
+
+
+def test_a_run_that_was_too_short_does_not_count() -> None:
+    machine = Machine(a=1_000_000)
+    [mine] = measure(case("a"), 1, 2.0, machine.run, ()).sides.values()
+    assert [result.seconds >= 1.6 for result in mine.results] == [True]
+    assert [count for _, count in machine.ran] == pytest.approx([1_500, 30_000, 600_000, 2_300_000], rel=0.01)
 
 
 class Machine:
@@ -30,15 +39,11 @@ def test_the_order_rotates_and_the_first_round_is_not_counted() -> None:
     assert [len(side.rounds) for side in outcome.sides.values()] == [2, 2, 2]
 
 
-def test_each_side_gets_as_many_events_as_take_the_time_but_no_leap() -> None:
-    machine = Machine(slow=500, fast=500_000)
+def test_each_side_gets_as_many_events_as_take_it_the_time_that_is_wanted() -> None:
+    machine = Machine(slow=500, fast=5_000)
     measure(case("slow", "fast"), 1, 3.0, machine.run, ())
-    assert machine.ran == [
-        ("fast", CALIBRATING),
-        ("slow", CALIBRATING),
-        ("slow", 1_500),
-        ("fast", 20 * CALIBRATING),
-    ]
+    assert [name for name, _ in machine.ran] == ["fast", "slow", "slow", "fast"]
+    assert [count / 3.0 for _, count in machine.ran[2:]] == pytest.approx([575, 5_750], rel=0.01)
 
 
 def test_at_a_fixed_rate_the_time_decides() -> None:
