@@ -22,7 +22,7 @@ def table(outcome: Outcome) -> Table:
 def _rates(outcome: Outcome) -> Table:
     case = outcome.case
     made = _titled(
-        case.title, "side", "events/s", "CPU µs/event", f"ratio to {case.against}", "least", "most"
+        case.title, "side", "events/s", "CPU µs/event", f"ratio to {case.against}", "least", "most", "s a run"
     )
     for side in outcome.sides.values():
         if not side.results:

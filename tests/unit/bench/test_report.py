@@ -72,3 +72,8 @@ def test_the_plot_is_a_picture_whose_bars_are_as_long_as_the_figures() -> None:
     texts = [text.text for text in picture.iter(f"{SVG}text")]
     assert "publish & confirm, events/s" in texts
     assert "script/bench all --svg <file>" in texts
+
+
+def test_every_column_of_a_table_has_a_heading() -> None:
+    [heading] = [line for line in printed(table(speeds())).splitlines() if "events/s" in line]
+    assert all(cell.strip() for cell in heading.split("┃")[1:-1])

@@ -2,7 +2,7 @@ import pytest
 
 from bench.peers.cases import Case, Side
 from bench.peers.job import Job, Result
-from bench.peers.rounds import CALIBRATING, Unavailable, measure
+from bench.peers.rounds import Unavailable, measure
 
 
 def case(*names: str, rate: int = 0) -> Case:
