@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,7 @@ class Choices:
 def main(words: list[str]) -> None:
     choices = _parse(words)
     console = Console(width=118)
+    load = os.getloadavg()[0] / len(os.sched_getaffinity(0))
     with _places(choices.url) as (runner, directory, lifeline, node):
         found = facts(node, runner.c_client)
         console.print(in_one_line(found))
@@ -61,8 +63,12 @@ def main(words: list[str]) -> None:
         outcomes = _outcomes(choices, _Stores(runner, directory, lifeline), console)
         judged = judge(outcomes)
         console.print(report.bar_table(judged))
+        if doubts := report.doubts(choices.rounds, choices.seconds, load):
+            console.print(f"These verdicts decide nothing: {'; '.join(doubts)}.")
         command = f"script/bench {' '.join(words)}"
-        made = report.as_json(outcomes, judged, found, command)
+        made = report.as_json(
+            outcomes, judged, {**found, "load for each core before": f"{load:.1f}"}, command
+        )
         _write(choices.json, json.dumps(made, indent=1, ensure_ascii=False))
         _write(choices.svg, svg(outcomes, _caption(found, command)))
 

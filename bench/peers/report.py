@@ -58,6 +58,26 @@ def _latencies(outcome: Outcome) -> Table:
     return made
 
 
+ENOUGH_ROUNDS = 5
+ENOUGH_SECONDS = 3.0
+BUSY = 1.0
+"""Of the load average for each core, before a run: what others take of the machine."""
+
+
+def doubts(rounds: int, seconds: float, load_each: float) -> list[str]:
+    """Why the verdicts of this run decide nothing; empty where they do."""
+    found: list[str] = []
+    if rounds < ENOUGH_ROUNDS:
+        found.append(f"{rounds} rounds, {ENOUGH_ROUNDS} are needed")
+    if seconds < ENOUGH_SECONDS:
+        found.append(f"runs of {seconds:g} s, {ENOUGH_SECONDS:g} s are needed")
+    if load_each > BUSY:
+        found.append(
+            f"the machine was busy with other work: a load of {load_each:.1f} for each core before it"
+        )
+    return found
+
+
 def bar_table(judged: Sequence[Judged]) -> Table:
     """What was to be reached, and what was."""
     made = _titled("Reach", "work", "side", "reach", "measured", "")

@@ -8,7 +8,7 @@ from bench.peers.bars import judge
 from bench.peers.cases import Case
 from bench.peers.job import Result
 from bench.peers.plot import svg
-from bench.peers.report import as_json, bar_table, table
+from bench.peers.report import as_json, bar_table, doubts, table
 from bench.peers.rounds import Measured, Outcome
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -77,3 +77,8 @@ def test_the_plot_is_a_picture_whose_bars_are_as_long_as_the_figures() -> None:
 def test_every_column_of_a_table_has_a_heading() -> None:
     [heading] = [line for line in printed(table(speeds())).splitlines() if "events/s" in line]
     assert all(cell.strip() for cell in heading.split("┃")[1:-1])
+
+
+def test_verdicts_of_few_short_runs_on_a_busy_machine_decide_nothing() -> None:
+    assert len(doubts(rounds=1, seconds=0.5, load_each=4.0)) == 3
+    assert doubts(rounds=5, seconds=3.5, load_each=0.4) == []
