@@ -57,8 +57,12 @@ def main(words: list[str]) -> None:
         console.print(in_one_line(found))
         if choices.program == GROWTH:
             deep = not choices.short
-            curves = growth.run(runner, choices.rounds, choices.seconds, console, deep=deep)
+            curves = growth.run(
+                runner, choices.rounds, choices.seconds, console, deep=deep, only=choices.only
+            )
             _write(choices.json, json.dumps({"versions": found, "curves": curves}, indent=1))
+            if doubts := report.doubts(choices.rounds, choices.seconds, load):
+                console.print(f"These curves decide nothing: {'; '.join(doubts)}.")
             return
         outcomes = _outcomes(choices, _Stores(runner, directory, lifeline), console)
         judged = judge(outcomes)
@@ -81,7 +85,7 @@ def _parse(words: list[str]) -> Choices:
     parser.add_argument("program", choices=[*PROGRAMS, GROWTH])
     parser.add_argument("--rounds", type=int, help="how often each side runs (default 5; quick: 1)")
     parser.add_argument("--seconds", type=float, help="of one run, about (default 3; quick: 1)")
-    parser.add_argument("--only", default="", help="cases whose title contains this")
+    parser.add_argument("--only", default="", help="cases or curves whose title contains this")
     parser.add_argument(
         "--url", help="amqp://… with its management API 10 000 ports above; default: a private node"
     )

@@ -1,4 +1,4 @@
-"""How the cost grows: with the depth of the queue, the payload, subscriptions, bindings and workers."""
+"""How the cost grows: with the depth of the queue, the payload, subscriptions and bindings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from rich.table import Table
 
 from bench.peers.job import Job, Result, Work
 from bench.peers.rounds import CALIBRATING, FEWEST, MOST_GROWTH
-from bench.peers.running import SHARE, Runner
+from bench.peers.running import Runner
 
 DEPTHS = (0, 10_000, 100_000)
 DEEPEST = 1_000_000
 SIZES = (300, 1_000, 10_000, 100_000)
 SUBSCRIPTIONS = (1, 3, 10, 30)
 BINDINGS = (1, 100, 1_000, 10_000)
-WORKERS = (1, 2, 4)
 
 PUBLISH: Work = "publish many"
 CONSUME: Work = "consume"
@@ -51,10 +50,6 @@ def curves(runner: Runner, *, deep: bool) -> list[Curve]:
 
     def one(job: Job, **around: int) -> Callable[[int], list[Result]]:
         return lambda count: [runner.run(replace(job, count=count), **around)]
-
-    def together(workers: int) -> Callable[[int], list[Result]]:
-        consuming = replace(job, work=CONSUME)
-        return lambda count: runner.consume_together(replace(consuming, count=count), workers)
 
     depths = (*DEPTHS, DEEPEST) if deep else DEPTHS
     works = (PUBLISH, CONSUME)
@@ -93,20 +88,15 @@ def curves(runner: Runner, *, deep: bool) -> list[Curve]:
             "bindings",
             [Point(many, one(job, bindings=many)) for many in BINDINGS],
         ),
-        Curve(
-            f"{CONSUME}, workers on one queue",
-            "workers",
-            [Point(many, together(many)) for many in WORKERS],
-        ),
     ]
 
 
 def run(
-    runner: Runner, rounds: int, seconds: float, console: Console, *, deep: bool
+    runner: Runner, rounds: int, seconds: float, console: Console, *, deep: bool, only: str = ""
 ) -> list[dict[str, object]]:
     """Print a table for each curve; the same as JSON."""
     made: list[dict[str, object]] = []
-    for curve in curves(runner, deep=deep):
+    for curve in [curve for curve in curves(runner, deep=deep) if only in curve.title]:
         figures = _measure(curve, rounds, seconds)
         console.print(_table(curve, figures))
         made.append(
@@ -134,8 +124,7 @@ def _measure(curve: Curve, rounds: int, seconds: float) -> list[Figures]:
             sys.stderr.write(f"bench: {curve.title}: {point.at}, {counts[index]} events\n")
             results = point.run(counts[index])
             rate = sum(result.rate for result in results)
-            share = SHARE if len(results) > 1 else 1.0
-            wanted = int(rate * seconds / share / point.deliveries)
+            wanted = int(rate * seconds / point.deliveries)
             counts[index] = max(FEWEST, min(wanted, counts[index] * MOST_GROWTH))
             if number >= 0:
                 figures[index][0].append(rate)

@@ -26,8 +26,6 @@ WITHIN = 300.0
 """Seconds for one run."""
 LINGER = 0.6
 """Seconds between the last event handled and the end of its process: its ack is on its way."""
-SHARE = 0.6
-"""Of its fair part of a queue, what one of several workers measures: until then all of them have work."""
 CONSUMES = frozenset({"consume", "both", "latency"})
 
 
@@ -69,15 +67,6 @@ class Runner:
                 self.broker.wait_for_depth(0, queue)
         elif (depth := self.broker.depth()) > waiting:  # the consumer goes on after the last one that counts
             raise RunFailed(f"{QUEUE} holds {depth} messages and should hold at most {waiting}")
-
-    def consume_together(self, job: Job, workers: int) -> list[Result]:
-        """The same queue, consumed by several processes at once, until each has its part."""
-        message = self._sample(job)
-        self.broker.make_fresh()
-        self.broker.fill(message, job.count)
-        self.broker.wait_until_idle()
-        share = int(job.count / workers * SHARE)
-        return self.in_processes([replace(job, count=share)] * workers)
 
     def in_processes(self, jobs: list[Job]) -> list[Result]:
         """Side by side; they stop when all have said what they measured."""
