@@ -6,20 +6,26 @@ import argparse
 import asyncio
 import platform
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
 from rich.console import Console
 
-from bench import embedded, inbox, inbox_rows, memory, outbox, rabbitmq, sourcing, startup
+from bench import embedded, history, inbox, inbox_rows, memory, outbox, rabbitmq, sourcing, startup
+from bench.peers import command as comparison
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows", "sourcing")
+CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows", "sourcing", "history")
+NEED_A_BROKER = {"rabbitmq", "memory", "inbox", "outbox", "history"}
 
 
 def main() -> None:
+    if comparison.WORDS & set(sys.argv[1:]):
+        comparison.main(sys.argv[1:])
+        return
     parser = argparse.ArgumentParser(
         prog="script/bench", description="What eventbus costs, as ratios of one run."
     )
@@ -28,13 +34,14 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=1_000_000, help="what a full inbox holds (default a million)"
     )
+    parser.add_argument("--events", type=int, default=20_000, help="the history's length (default 20000)")
     parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")
     arguments = parser.parse_args()
     cases = arguments.cases or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    with broker(arguments.url, needed=bool({"rabbitmq", "memory", "inbox", "outbox"} & set(cases))) as url:
-        asyncio.run(_run(cases, arguments.rounds, arguments.rows, url))
+    with broker(arguments.url, needed=bool(NEED_A_BROKER & set(cases))) as url:
+        asyncio.run(_run(cases, arguments, url))
 
 
 @contextmanager
@@ -52,7 +59,8 @@ def broker(given: str | None, *, needed: bool) -> Iterator[str | None]:
         lifeline.cut()
 
 
-async def _run(cases: list[str], rounds: int, rows: int, url: str | None) -> None:
+async def _run(cases: list[str], arguments: argparse.Namespace, url: str | None) -> None:
+    rounds: int = arguments.rounds
     console = Console(width=100)
     console.print(
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
@@ -71,9 +79,11 @@ async def _run(cases: list[str], rounds: int, rows: int, url: str | None) -> Non
     if "outbox" in cases and url is not None:
         await outbox.run(url, rounds, console)
     if "inbox-rows" in cases:
-        await inbox_rows.run(rounds, rows, console)
+        await inbox_rows.run(rounds, arguments.rows, console)
     if "sourcing" in cases:
         await sourcing.run(rounds, console)
+    if "history" in cases and url is not None:
+        await history.run(url, rounds, arguments.events, console)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """History: what replaying costs beside publishing, and catching up beside taking from a queue.
 
-Each round has a namespace of its own, whose history is what was published in it. Handling is timed from the first
-event to the last: a late subscription waits a second before it begins, and that is not what it costs an event.
+Each round has a namespace of its own, whose history is what was published in it. Handling is timed from the
+first event to the last: that a late subscription waits a second before it begins is no cost of an event.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Literal
 from rich.console import Console
 
 from bench.measure import Rates, show
+from bench.memory import resident
 from bench.work import Counter, OrderPlaced, orders
 from eventbus import Bus, Service, subscribe
 from eventbus.bus import topology
@@ -32,13 +33,15 @@ _ROUND = count()
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Of one round: seconds of wall clock, and of this process's CPU."""
+    """Of one round: seconds of wall clock, and of this process's CPU, and the bytes it held at the end."""
 
     wall: float
     cpu: float
+    memory: int
 
 
 async def run(url: str, rounds: int, events: int, console: Console) -> None:
+    """Tells too what memory this process holds after each step, which must not grow with the events."""
     with tempfile.TemporaryDirectory() as directory:
         for name, broker in (("RabbitMQ", url), ("embedded", "")):
             measured: dict[str, list[Timed]] = {}
@@ -51,6 +54,8 @@ async def run(url: str, rounds: int, events: int, console: Console) -> None:
             rates = [_rates(side, timed, events) for side, timed in measured.items()]
             show(f"{name}: to a subscription's queue", rates[:2], "publish_many", console)
             show(f"{name}: handled, with the inbox in SQLite", rates[2:], "from its queue", console)
+            held = ", ".join(f"{side} {timed[-1].memory / 2**20:.0f}" for side, timed in measured.items())
+            console.print(f"MiB held after the last: {held}")
 
 
 @asynccontextmanager
@@ -94,13 +99,13 @@ async def _handled(bus: Bus, name: str, start: Literal["new", "beginning"], even
         await counter.wait_for(1)
         began = time.perf_counter(), time.process_time()
         await counter.wait_for(events, within=600)
-        return Timed(time.perf_counter() - began[0], time.process_time() - began[1])
+        return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
 
 
 async def _timed(work: Callable[[], Awaitable[None]]) -> Timed:
     began = time.perf_counter(), time.process_time()
     await work()
-    return Timed(time.perf_counter() - began[0], time.process_time() - began[1])
+    return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
 
 
 def _service(name: str, counter: Counter, start: Literal["new", "beginning"] = "new") -> Service:

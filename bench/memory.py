@@ -34,11 +34,11 @@ async def _measure(name: str, url: str, console: Console) -> None:
                 await bus.publish_many(orders(BATCH), timeout=60)
             await counter.wait_for(step * EVENTS // STEPS)
             gc.collect()
-            table.add_row(f"{counter.seen:,}", f"{_resident() / 2**20:.1f}")
+            table.add_row(f"{counter.seen:,}", f"{resident() / 2**20:.1f}")
     console.print(table)
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes; proc(5), statm's second field in pages."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGESIZE")

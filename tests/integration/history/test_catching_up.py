@@ -33,6 +33,7 @@ def in_order(count: int, accounts: int = 10) -> Numbers:
     return {account: list(range(account, count, accounts)) for account in range(accounts)}
 
 
+@pytest.mark.timeout(sizes.TEST_TIMEOUT)
 async def test_a_late_subscription_handles_everything_once_in_the_order_of_each_key_while_more_is_published(
     url: str,
 ):
