@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from eventbus.context import Context
+from eventbus.deadlines import Deadlines
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
@@ -13,14 +13,15 @@ from eventbus.service import Member
 def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
     """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost."""
     timeout = member.subscription.timeout
+    deadlines = Deadlines()
 
     async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
-        limit = asyncio.timeout(timeout)
+        limit = deadlines.within(timeout)
         try:
-            async with limit:
+            with limit:
                 await proceed(context)
         except TimeoutError:
-            if limit.expired():
+            if limit.is_over:
                 raise HandlerTimeout(member.queue, timeout) from None
             raise
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from eventbus.headers import attempt
+from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival, Wire
+from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
 
 
