@@ -134,8 +134,8 @@ class Pipeline:
     def _context(self, readable: Sequence[Readable]) -> Context:
         return Context(
             self._member.queue,
-            tuple(envelope for _, envelope in readable),
-            attempt=max(delivery.attempt for delivery, _ in readable),
+            tuple([envelope for _, envelope in readable]),
+            attempt=max([delivery.attempt for delivery, _ in readable]),
             replay=replay_id(readable[0][0].message.headers),
             prepare=self._publisher.prepare,
             log=self._logger,

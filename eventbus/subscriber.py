@@ -153,6 +153,8 @@ class Intake:
     async def take(self) -> list[Delivery]:
         """The next helping; empty when closed."""
         if self._size == 1:
+            if not (self._closed or self._waiting.empty()):
+                return [self._waiting.get_nowait()]
             first = await self._next()
             return [first] if first is not None else []
         async with self._turn:  # one worker fills one helping at a time, so that they get full
