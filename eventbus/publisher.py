@@ -26,6 +26,7 @@ from eventbus.topic import check_event_type
 from eventbus.transport import Transport
 
 MEMBERS: Final = ("event_id", "key", "correlation_id", "causation_id")
+_OF_ENVELOPES: Final = frozenset({*MEMBERS, "version"})
 _OPTIONS: Final[frozenset[str]] = PublishOptions.__optional_keys__
 
 
@@ -157,7 +158,7 @@ class Publisher:
     def _envelope(
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Envelope[Any]:
-        if not options and data is None and isinstance(event, Event):
+        if data is None and isinstance(event, Event) and _OF_ENVELOPES.isdisjoint(options):
             return self._of_our_own(event)
         members: dict[str, Any] = {"source": self._source}
         members |= {name: value for name, value in options.items() if name in MEMBERS}

@@ -101,7 +101,8 @@ class ConfirmLane:
         if not self._wire.is_open:
             raise self._wire.lost.result()
         self._calls.append(call)
-        self._go_on()
+        if len(self._calls) == 1:  # nobody is before it
+            self._go_on()
         try:
             await call.over
             if call.unanswered:

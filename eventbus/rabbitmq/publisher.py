@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from eventbus.deadlines import Deadlines
 from eventbus.errors import (
@@ -27,8 +27,7 @@ from eventbus.rabbitmq.topology import Route
 from eventbus.transport import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One message, and where it enters the broker."""
 
     message: Message
@@ -118,12 +117,17 @@ class ConfirmedPublisher:
 
 def _parcel(publication: Publication) -> Parcel:
     message, route = publication.message, publication.route
-    short(route.routing_key, "routing_key")
+    _check_key(route.routing_key)
     properties = properties_of(message)
     if len(properties) > _MOST_PROPERTIES:
         problem = f"take {len(properties)} bytes, {_MOST_PROPERTIES} are allowed"
         raise InvalidEvent("headers", problem, event_type=message.event_type)
     return Parcel(route.exchange, route.routing_key, route.mandatory, properties, message.body)
+
+
+@lru_cache(maxsize=1024)
+def _check_key(routing_key: str) -> None:
+    short(routing_key, "routing_key")
 
 
 _MOST_PROPERTIES: Final = 131_000
