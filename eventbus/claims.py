@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
@@ -25,8 +25,7 @@ PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     answer: asyncio.Future[Claim]
     stop: asyncio.Event
     """Whoever asked does not want it any more when this is set."""
@@ -62,8 +61,8 @@ class Claims:
         self._wishes = _Wishes()
         self._asking = _Wishes()
         """What the store is being asked now."""
-        self._ours: dict[InboxKey, asyncio.Future[None]] = {}
-        """What is being handled here; done when it is not any more."""
+        self._ours: dict[InboxKey, asyncio.Future[None] | None] = {}
+        """What is being handled here; done, where somebody waits for it, when it is not any more."""
         self._exchanging: asyncio.Task[None] | None = None
         self._purging: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -88,10 +87,10 @@ class Claims:
         """
         pause = FIRST_PAUSE
         while not stop.is_set():
-            if (running := self._ours.get(key)) is not None:
-                await _either(stop, running)
+            if key in self._ours:
+                await _either(stop, self._end_of(key))
                 continue
-            self._ours[key] = asyncio.get_running_loop().create_future()
+            self._ours[key] = None
             claim = await self._first_claim(key, stop)
             if claim is Claim.OURS:
                 return claim
@@ -114,6 +113,9 @@ class Claims:
 
         Raises `StoreUnavailable` when `stop` came before the store.
         """
+        if self._inbox.answers_at_once:
+            await self._complete_at_once([key for key in keys if key in self._ours])
+            return
         loop = asyncio.get_running_loop()
         asked = [
             self._wishes.complete.setdefault(key, loop.create_future()) for key in keys if key in self._ours
@@ -139,6 +141,15 @@ class Claims:
             if asked.stop.is_set() and not asked.answer.done():
                 asked.answer.set_result(Claim.HELD)
 
+    async def _complete_at_once(self, keys: Sequence[InboxKey]) -> None:
+        self._tell_lost(await self._inbox.exchange(complete=keys))
+        for key in keys:
+            self.finish(key)
+
+    def _end_of(self, key: InboxKey) -> asyncio.Future[None]:
+        running = self._ours[key] = self._ours[key] or asyncio.get_running_loop().create_future()
+        return running
+
     async def _first_claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
         try:
             return await self._ask(key, stop)
@@ -147,6 +158,8 @@ class Claims:
             raise
 
     async def _ask(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        if self._inbox.answers_at_once:
+            return (await self._inbox.exchange(claim=(key,))).claims[0]
         asked = self._wishes.claim[key] = _Asked(asyncio.get_running_loop().create_future(), stop)
         self._exchange_soon()
         return await asked.answer

@@ -39,13 +39,13 @@ def _to_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("must have a time zone: datetime.now(UTC), not datetime.now()")
     try:
-        return value.astimezone(UTC)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
     except OverflowError:
         raise ValueError("must lie between the years 1 and 9999 in UTC") from None
 
 
 def _at_most_255_bytes(value: str) -> str:
-    if len(value.encode()) > MAX_ID:
+    if len(value) > MAX_ID // 4 and len(value.encode()) > MAX_ID:
         raise ValueError
     return value
 
@@ -120,6 +120,7 @@ class Envelope(BaseModel, Generic[E], frozen=True):
 
 
 _Any: Final = Envelope[Any]
+_validate: Final = _Any.__pydantic_validator__.validate_python
 
 
 def _made(members: dict[str, Any]) -> Envelope[Any]:
@@ -142,7 +143,7 @@ def envelope_like(
 def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
     """An envelope that keeps all the rules; raises `InvalidEvent` naming the first that is broken."""
     try:
-        return _Any.model_validate(members)
+        envelope: Envelope[Any] = _validate(members)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         member = str(first["loc"][0])
@@ -153,6 +154,7 @@ def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
             None if first["type"] == "missing" else first["input"],
             event_type=of if isinstance(of, str) else None,
         ) from None
+    return envelope
 
 
 def _plainly(member: str, message: str) -> str:

@@ -15,7 +15,7 @@ from eventbus.headers import replay_id
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
 from eventbus.once import Admission, Readable, Settled
-from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
+from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
 from eventbus.store import StoreUnavailable
@@ -55,7 +55,7 @@ class Pipeline:
         readable: list[Readable] = []
         for delivery in deliveries:
             if self._is_passed_over(delivery):
-                ended.append((delivery, Ack()))
+                ended.append((delivery, ACK))
                 continue
             try:
                 readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
@@ -86,7 +86,7 @@ class Pipeline:
                 failed = [(each, self._failed(each, error, apart=apart)) for each, _ in readable]
                 return ended + failed
             else:
-                return ended + [(delivery, Ack()) for delivery, _ in readable]
+                return ended + [(delivery, ACK) for delivery, _ in readable]
         return ended
 
     async def _run(self, context: Context) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.errors import EventBusError
 from eventbus.transport import Message
+from eventbus.value import value
 
 
-@dataclass(frozen=True, slots=True)
-class InboxKey:
+class InboxKey(NamedTuple):
     """What is handled once: an event, by a subscription; anew in each replay that asks for it."""
 
     subscription: str
@@ -38,18 +38,26 @@ class Claim(Enum):
     """Another process is handling it, and alive: ask again."""
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING_LOST: Final[frozenset[InboxKey]] = frozenset()
+
+
+@value
 class InboxAnswer:
     """What an exchange with the inbox has brought."""
 
     claims: Sequence[Claim]
     """One for each that was to be claimed, in that order."""
-    lost: frozenset[InboxKey] = field(default_factory=frozenset[InboxKey])
+    lost: frozenset[InboxKey] = NOTHING_LOST
     """Of those to complete: this process was taken for dead, and they are another's by now."""
 
 
 class Inbox(Protocol):
     """Claims belong to a process (one opened store), and last while it says that it lives."""
+
+    @property
+    def answers_at_once(self) -> bool:
+        """In the memory: `exchange` waits for nothing, so nothing is gained by asking for many together."""
+        ...
 
     async def exchange(
         self,

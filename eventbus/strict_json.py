@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -66,7 +67,7 @@ def looks_readable(body: bytes, limits: JsonLimits) -> bool:
     return False
 
 
-_SPACES_BEFORE_COLON: Final = (b" :", b"\t:", b"\n:", b"\r:")
+_SPACE_BEFORE_COLON: Final = re.compile(rb'"[ \t\r\n]+:')
 _INFINITE: Final = (math.inf, -math.inf)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for code in range(128)) + bytes(128)
@@ -82,9 +83,8 @@ def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
         return False
     if body.count(b"{") + body.count(b"[") > limits.nesting and _depth(parsed) > limits.nesting:
         return False
-    for space in _SPACES_BEFORE_COLON:
-        if space in body:
-            return False
+    if _SPACE_BEFORE_COLON.search(body):
+        return False
     return _members(parsed) == body.count(b'":')
 
 

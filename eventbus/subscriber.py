@@ -153,9 +153,8 @@ class Intake:
     async def take(self) -> list[Delivery]:
         """The next helping; empty when closed."""
         if self._size == 1:
-            if not (self._closed or self._waiting.empty()):
-                return [self._waiting.get_nowait()]
-            first = await self._next()
+            closed_or_empty = self._closed or self._waiting.empty()
+            first = await self._next() if closed_or_empty else self._waiting.get_nowait()
             return [first] if first is not None else []
         async with self._turn:  # one worker fills one helping at a time, so that they get full
             first, self._kept = self._kept or await self._next(), None

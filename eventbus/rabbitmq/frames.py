@@ -8,9 +8,10 @@ is one method frame. Integers are in network byte order (§4.2.5.1), texts have 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from eventbus.value import value
 
 METHOD: Final = 1
 HEADER: Final = 2
@@ -50,7 +51,7 @@ _CONTENT_FRAME: Final = struct.Struct(">BHIHHQ")
 _END: Final = bytes([END])
 
 
-@dataclass(slots=True)
+@value
 class Parcel:
     """One publish: its route, its marshalled properties, its body."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from eventbus.headers import attempt
 from eventbus.rabbitmq.arrival import Arrival
@@ -12,6 +11,7 @@ from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
+from eventbus.value import value
 
 
 class Intake:
@@ -69,11 +69,11 @@ class Intake:
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
         message = read(self._names, arrival)
         number = attempt(message.headers)
-        handle = Handle(self, arrival.tag, _returns(arrival))
+        handle = Handle(self, arrival.tag, _returns(arrival) if arrival.redelivered else 0)
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value
 class Handle:
     """What `Delivery.tag` is here."""
 
@@ -91,7 +91,5 @@ def handle_of(delivery: Delivery) -> Handle:
 
 def _returns(arrival: Arrival) -> int:
     """As a quorum queue counts; others do not."""
-    if not arrival.redelivered:
-        return 0
     count = (arrival.properties.headers or {}).get("x-delivery-count")
     return count if isinstance(count, int) else 0

@@ -108,7 +108,9 @@ class ConfirmedPublisher:
                 if (lane := self._lane) is None or not lane.is_usable:
                     if lane is not None:
                         await lane.close()
-                    wire = await self._link.channel(within=timeout, confirms=True)
+                    # The limit around all of it comes first, and knows better what to say.
+                    within = timeout + self._options.answer_timeout
+                    wire = await self._link.channel(within=within, confirms=True)
                     lane = self._lane = ConfirmLane(wire, self._options)
         if self._link.blocked is not None:
             await lane.unblocked()

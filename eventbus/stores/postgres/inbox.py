@@ -32,6 +32,8 @@ class PostgresInbox:
     deliveries in flight, so that they share the wait.
     """
 
+    answers_at_once = False
+
     def __init__(self, lane: Lane, owner: Owner, statements: Statements, clock: Clock) -> None:
         self._lane = lane
         self._owner = owner

@@ -44,6 +44,8 @@ _SEPARATOR: Final = "\n"
 
 
 class RedisInbox:
+    answers_at_once = False
+
     def __init__(self, server: Server, owner: Owner, clock: Clock) -> None:
         self._server = server
         self._owner = owner

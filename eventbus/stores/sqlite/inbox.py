@@ -16,6 +16,8 @@ from eventbus.stores.sqlite.statements import statements
 
 
 class SqliteInbox:
+    answers_at_once = False
+
     def __init__(self, access: Access, owner: Owner, clock: Clock) -> None:
         self._access = access
         self._owner = owner
