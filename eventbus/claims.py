@@ -57,6 +57,7 @@ class Claims:
     def __init__(self, inbox: Inbox, *, keep: timedelta) -> None:
         """`keep`: for how long what was handled is remembered."""
         self._inbox = inbox
+        self._at_once = inbox.at_once
         self._keep = keep
         self._wishes = _Wishes()
         self._asking = _Wishes()
@@ -91,7 +92,7 @@ class Claims:
                 await _either(stop, self._end_of(key))
                 continue
             self._ours[key] = None
-            claim = await self._first_claim(key, stop)
+            claim = self._at_once.claim(key) if self._at_once else await self._first_claim(key, stop)
             if claim is Claim.OURS:
                 return claim
             self.finish(key)
@@ -113,8 +114,10 @@ class Claims:
 
         Raises `StoreUnavailable` when `stop` came before the store.
         """
-        if self._inbox.answers_at_once:
-            await self._complete_at_once([key for key in keys if key in self._ours])
+        if self._at_once is not None:
+            self._at_once.complete([key for key in keys if key in self._ours])
+            for key in keys:
+                self.finish(key)
             return
         loop = asyncio.get_running_loop()
         asked = [
@@ -141,11 +144,6 @@ class Claims:
             if asked.stop.is_set() and not asked.answer.done():
                 asked.answer.set_result(Claim.HELD)
 
-    async def _complete_at_once(self, keys: Sequence[InboxKey]) -> None:
-        self._tell_lost(await self._inbox.exchange(complete=keys))
-        for key in keys:
-            self.finish(key)
-
     def _end_of(self, key: InboxKey) -> asyncio.Future[None]:
         running = self._ours[key] = self._ours[key] or asyncio.get_running_loop().create_future()
         return running
@@ -158,8 +156,6 @@ class Claims:
             raise
 
     async def _ask(self, key: InboxKey, stop: asyncio.Event) -> Claim:
-        if self._inbox.answers_at_once:
-            return (await self._inbox.exchange(claim=(key,))).claims[0]
         asked = self._wishes.claim[key] = _Asked(asyncio.get_running_loop().create_future(), stop)
         self._exchange_soon()
         return await asked.answer

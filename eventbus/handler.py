@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, cast
 
@@ -57,9 +57,10 @@ class Handler:
         if result is not None:
             self._take(result, context)
 
-    async def _call(self, event: object, keywords: dict[str, Any]) -> object:
-        if self._is_async:
-            return await self._function(event, **keywords)
+    def _call(self, event: object, keywords: dict[str, Any]) -> Awaitable[object]:
+        return self._function(event, **keywords) if self._is_async else self._threaded(event, keywords)
+
+    async def _threaded(self, event: object, keywords: dict[str, Any]) -> object:
         call = functools.partial(self._in_thread, event, keywords)
         in_context = contextvars.copy_context().run
         result = await asyncio.get_running_loop().run_in_executor(self._threads, in_context, call)

@@ -89,8 +89,8 @@ class Pipeline:
                 return ended + [(delivery, ACK) for delivery, _ in readable]
         return ended
 
-    async def _run(self, context: Context) -> None:
-        await self._as_error(self._effect(context))
+    def _run(self, context: Context) -> Awaitable[None]:
+        return self._as_error(self._effect(context))
 
     async def _as_error(self, running: Awaitable[None]) -> None:
         """Await it. What would end more than this run becomes an ordinary error, if it was raised in here."""

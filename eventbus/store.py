@@ -7,7 +7,7 @@ with the state they tell of, until the broker has them. Every store passes the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -51,12 +51,20 @@ class InboxAnswer:
     """Of those to complete: this process was taken for dead, and they are another's by now."""
 
 
+class InboxAtOnce(Protocol):
+    """An inbox that waits for nothing, and whose claims nobody else can take over."""
+
+    def claim(self, key: InboxKey) -> Claim: ...
+
+    def complete(self, keys: Iterable[InboxKey]) -> None: ...
+
+
 class Inbox(Protocol):
     """Claims belong to a process (one opened store), and last while it says that it lives."""
 
     @property
-    def answers_at_once(self) -> bool:
-        """In the memory: `exchange` waits for nothing, so nothing is gained by asking for many together."""
+    def at_once(self) -> InboxAtOnce | None:
+        """The same without waiting, where it is in the memory: nothing is gained by asking together then."""
         ...
 
     async def exchange(

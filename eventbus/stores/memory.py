@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
+from typing import Self
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import ConfigurationError
@@ -19,8 +20,6 @@ _REMEDY = "Use a store on SQLite or PostgreSQL: sqlite:///eventbus.db or postgre
 class MemoryInbox:
     """The newest claims, at most as many as the options allow."""
 
-    answers_at_once = True
-
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
         self._clock = clock
@@ -29,6 +28,10 @@ class MemoryInbox:
         again and again, as it does at a hundred thousand objects of any other kind."""
         self._handled: set[tuple[str, ...]] = set()
 
+    @property
+    def at_once(self) -> Self:
+        return self
+
     async def exchange(
         self,
         *,
@@ -36,18 +39,29 @@ class MemoryInbox:
         complete: Sequence[InboxKey] = (),
         release: Sequence[InboxKey] = (),
     ) -> InboxAnswer:
-        now = self._clock.now()
-        for key in complete:
-            kept = tuple(key)
-            self._claimed.setdefault(kept, now)
-            self._handled.add(kept)
+        self.complete(complete)
         for key in release:
             if key not in self._handled:
                 self._claimed.pop(key, None)
-        claims = [self._claim(key, now) for key in claim]
-        while len(self._claimed) > self._limit:
+        return InboxAnswer([self.claim(key) for key in claim])
+
+    def claim(self, key: InboxKey) -> Claim:
+        if key in self._handled:
+            return Claim.HANDLED
+        if key not in self._claimed:
+            self._remember(key)
+        return Claim.OURS
+
+    def complete(self, keys: Iterable[InboxKey]) -> None:
+        for key in keys:
+            if key not in self._claimed:
+                self._remember(key)
+            self._handled.add(tuple(key))
+
+    def _remember(self, key: InboxKey) -> None:
+        self._claimed[tuple(key)] = self._clock.now()
+        if len(self._claimed) > self._limit:
             self._handled.discard(self._claimed.popitem(last=False)[0])
-        return InboxAnswer(claims)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = self._clock.now() - older
@@ -57,12 +71,6 @@ class MemoryInbox:
             del self._claimed[key]
             self._handled.discard(key)
         return len(forgotten)
-
-    def _claim(self, key: InboxKey, now: datetime) -> Claim:
-        if key in self._handled:
-            return Claim.HANDLED
-        self._claimed.setdefault(tuple(key), now)
-        return Claim.OURS
 
 
 class MemoryStore:

@@ -32,7 +32,7 @@ class PostgresInbox:
     deliveries in flight, so that they share the wait.
     """
 
-    answers_at_once = False
+    at_once = None
 
     def __init__(self, lane: Lane, owner: Owner, statements: Statements, clock: Clock) -> None:
         self._lane = lane

@@ -44,7 +44,7 @@ _SEPARATOR: Final = "\n"
 
 
 class RedisInbox:
-    answers_at_once = False
+    at_once = None
 
     def __init__(self, server: Server, owner: Owner, clock: Clock) -> None:
         self._server = server

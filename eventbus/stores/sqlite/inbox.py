@@ -16,7 +16,7 @@ from eventbus.stores.sqlite.statements import statements
 
 
 class SqliteInbox:
-    answers_at_once = False
+    at_once = None
 
     def __init__(self, access: Access, owner: Owner, clock: Clock) -> None:
         self._access = access
