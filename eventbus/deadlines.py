@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Generator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 MOMENT: Final = 0.01
 """Seconds by which a limit may end late; it never ends early."""
@@ -38,6 +39,37 @@ class Deadlines:
     def _end(self, moment: int) -> None:
         for limit in self._ending.pop(moment):
             limit.end()
+
+
+class Begun:
+    """What was awaited until it waited for the first time: most handlers end before that.
+
+    `begun = Begun(something())`, and if it is not `is_done`, `await begun` for the rest.
+    """
+
+    __slots__ = ("_running", "_waits_for", "is_done")
+
+    def __init__(self, awaited: Awaitable[None]) -> None:
+        self._running = awaited.__await__()
+        self.is_done = False
+        try:
+            self._waits_for: Any = next(self._running)
+        except StopIteration:
+            self.is_done = True
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """As `await` goes on after the first step (PEP 380)."""
+        running, waits_for = self._running, self._waits_for
+        try:
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
+                    waits_for = running.throw(error)
+                else:
+                    waits_for = running.send(sent)
+        except StopIteration:
+            return
 
 
 class Limit:

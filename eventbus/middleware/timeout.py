@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from eventbus.context import Context
-from eventbus.deadlines import Deadlines
+from eventbus.deadlines import Begun, Deadlines
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
@@ -16,10 +17,14 @@ def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Awaitab
     deadlines = Deadlines()
 
     async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
-        limit = deadlines.within(timeout)
+        began_at = time.monotonic()
+        begun = Begun(proceed(context))
+        if begun.is_done:
+            return
+        limit = deadlines.within(timeout - (time.monotonic() - began_at))
         try:
             with limit:
-                await proceed(context)
+                await begun
         except TimeoutError:
             if limit.is_over:
                 raise HandlerTimeout(member.queue, timeout) from None

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from eventbus.deadlines import Deadlines
+from eventbus.deadlines import Begun, Deadlines
 
 
 async def test_what_takes_longer_ends_with_a_timeout_never_early() -> None:
@@ -73,3 +73,38 @@ async def test_the_inner_of_two_limits_does_not_end_the_outer() -> None:
 async def test_an_error_of_the_block_is_not_hidden() -> None:
     with pytest.raises(KeyError), Deadlines().within(5):
         raise KeyError
+
+
+async def test_what_has_begun_goes_on_as_if_it_had_been_awaited_from_the_start() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        steps.append("first")
+        await asyncio.sleep(0)
+        steps.append("second")
+        await asyncio.sleep(0.001)
+        try:
+            await asyncio.sleep(10)
+        finally:
+            steps.append("cleaned up")
+
+    begun = Begun(work())
+    assert steps == ["first"]
+    assert not begun.is_done
+
+    with pytest.raises(TimeoutError), Deadlines().within(0.02):
+        await begun
+
+    assert steps == ["first", "second", "cleaned up"]
+
+
+async def test_what_waits_for_nothing_is_done_when_it_has_begun() -> None:
+    async def nothing() -> None:
+        return
+
+    async def trouble() -> None:
+        raise KeyError
+
+    assert Begun(nothing()).is_done
+    with pytest.raises(KeyError):
+        Begun(trouble())
