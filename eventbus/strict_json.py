@@ -113,12 +113,12 @@ def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
 
 def _depth(root: object) -> int:
     """How deep a parsed value is nested."""
-    depth, level = 0, [root]
+    depth = 0
+    level: list[object] = [root]
     while level:
         depth += 1
-        level = [
-            each for value in level for _, each in _children("", value) if isinstance(each, (dict, list))
-        ]
+        below = [each for value in level for _, each in _children("", value)]
+        level = [each for each in below if isinstance(each, (dict, list))]
     return depth
 
 
