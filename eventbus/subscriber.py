@@ -21,6 +21,8 @@ from eventbus.transport import Consumption, Delivery, Topology, Transport
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
 """Seconds before a subscription whose consuming failed begins anew."""
+MOMENT: Final = 0.002
+"""Seconds from one settling to the next: where handlers end one by one, each would cost a send of its own."""
 LONGEST_PAUSE: Final = 30.0
 """The same while the broker refuses its queue: each is twice the one before, up to this."""
 _WOKEN: Final = 2
@@ -206,7 +208,7 @@ class Intake:
 
 
 class Settling:
-    """Collects outcomes and settles those of one loop turn together; acks never wait for copies."""
+    """Collects outcomes and settles those of one moment together; acks never wait for copies."""
 
     def __init__(self, consumption: Consumption) -> None:
         self._consumption = consumption
@@ -214,13 +216,15 @@ class Settling:
         self._others: list[Settled] = []
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._flushed_at = 0.0
 
     def add(self, outcomes: Sequence[Settled]) -> None:
         for settled in outcomes:
             (self._acks if isinstance(settled[1], Ack) else self._others).append(settled)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._flushed_at + MOMENT, self._flush)
 
     async def finished(self) -> None:
         """Return when everything added so far is settled."""
@@ -230,6 +234,7 @@ class Settling:
 
     def _flush(self) -> None:
         self._scheduled = False
+        self._flushed_at = asyncio.get_running_loop().time()
         for outcomes in (self._acks, self._others):
             if outcomes:
                 task = asyncio.get_running_loop().create_task(self._consumption.settle(list(outcomes)))
