@@ -58,6 +58,11 @@ class Circuit:
         """
         held_until = asyncio.get_running_loop().time() + self._longest_hold
         outcomes: list[Settled] = []
+        if not self._is_open:
+            outcomes = await handle()
+            self._learn(outcomes, is_probe=False)
+            if not (self._is_open and _away(outcomes)):
+                return outcomes
         while True:
             async with self._turn(held_until) as is_probe:
                 if self._stopped.is_set() and self._is_open:
@@ -106,9 +111,11 @@ class Circuit:
             return
 
     def _learn(self, outcomes: Sequence[Settled], *, is_probe: bool) -> None:
-        if any(isinstance(outcome, Ack) for _, outcome in outcomes):
-            self._close()
-        elif self._threshold and (away := _away(outcomes)):
+        for _, outcome in outcomes:
+            if isinstance(outcome, Ack):
+                self._close()
+                return
+        if self._threshold and (away := _away(outcomes)):
             self._failing |= away
             if is_probe:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)

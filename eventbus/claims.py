@@ -57,12 +57,13 @@ class Claims:
     def __init__(self, inbox: Inbox, *, keep: timedelta) -> None:
         """`keep`: for how long what was handled is remembered."""
         self._inbox = inbox
+        self._at_once = inbox.at_once
         self._keep = keep
         self._wishes = _Wishes()
         self._asking = _Wishes()
         """What the store is being asked now."""
-        self._ours: dict[InboxKey, asyncio.Future[None]] = {}
-        """What is being handled here; done when it is not any more."""
+        self._ours: dict[InboxKey, asyncio.Future[None] | None] = {}
+        """What is being handled here; done, where somebody waits for it, when it is not any more."""
         self._exchanging: asyncio.Task[None] | None = None
         self._purging: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -87,11 +88,11 @@ class Claims:
         """
         pause = FIRST_PAUSE
         while not stop.is_set():
-            if (running := self._ours.get(key)) is not None:
-                await _either(stop, running)
+            if key in self._ours:
+                await _either(stop, self._end_of(key))
                 continue
-            self._ours[key] = asyncio.get_running_loop().create_future()
-            claim = await self._first_claim(key, stop)
+            self._ours[key] = None
+            claim = self._at_once.claim(key) if self._at_once else await self._first_claim(key, stop)
             if claim is Claim.OURS:
                 return claim
             self.finish(key)
@@ -113,6 +114,11 @@ class Claims:
 
         Raises `StoreUnavailable` when `stop` came before the store.
         """
+        if self._at_once is not None:
+            self._at_once.complete([key for key in keys if key in self._ours])
+            for key in keys:
+                self.finish(key)
+            return
         loop = asyncio.get_running_loop()
         asked = [
             self._wishes.complete.setdefault(key, loop.create_future()) for key in keys if key in self._ours
@@ -137,6 +143,10 @@ class Claims:
         for asked in (*self._wishes.claim.values(), *self._asking.claim.values()):
             if asked.stop.is_set() and not asked.answer.done():
                 asked.answer.set_result(Claim.HELD)
+
+    def _end_of(self, key: InboxKey) -> asyncio.Future[None]:
+        running = self._ours[key] = self._ours[key] or asyncio.get_running_loop().create_future()
+        return running
 
     async def _first_claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
         try:

@@ -57,7 +57,11 @@ class Codec:
     def decode(self, message: Message) -> Envelope[dict[str, Any]]:
         """The envelope with its data as a dict; raises `Unreadable` with the reason."""
         content_type = message.content_type
-        if content_type and content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+        if (
+            content_type
+            and content_type != CONTENT_TYPE
+            and content_type.partition(";")[0].strip().lower() != CONTENT_TYPE
+        ):
             problem = f"content type {shorten(content_type)!r} where {CONTENT_TYPE} is expected"
             raise Unreadable(Reason.CONTENT_TYPE, problem)
         members = self._members(message.body)

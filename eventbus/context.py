@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from eventbus.envelope import Envelope
@@ -11,12 +10,13 @@ from eventbus.event import Event
 from eventbus.ids import derived_event_id
 from eventbus.options import PublishOptions
 from eventbus.transport import Message
+from eventbus.value import value
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outgoing:
     """An event that is ready to be sent."""
 

@@ -177,6 +177,16 @@ def _let_go(context: AbstractContextManager[Any], *error: Any) -> None:
     context.__exit__(*error)
 
 
+def given(plan: Plan, context: Context) -> dict[str, Any]:
+    """The parameters that nothing has to be made for."""
+    keywords: dict[str, Any] = {}
+    for name in plan.contexts:
+        keywords[name] = context
+    for name in plan.transactions:
+        keywords[name] = context.transaction
+    return keywords
+
+
 class Needs:
     """Fills the parameters of one handler run: `async with Needs(…) as needs: await needs.fill(plan)`."""
 
@@ -196,8 +206,7 @@ class Needs:
             await self._delivery.close(kind, error, trace)
 
     async def fill(self, plan: Plan) -> dict[str, Any]:
-        keywords: dict[str, Any] = dict.fromkeys(plan.contexts, self._context)
-        keywords |= dict.fromkeys(plan.transactions, self._context.transaction)
+        keywords = given(plan, self._context)
         for name, recipe in plan.depends.items():
             keywords[name] = await self._lifetime(recipe.depends.scope).get(recipe, self.fill)
         return keywords

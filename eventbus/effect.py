@@ -30,7 +30,8 @@ class FirstHandled:
 
     async def __call__(self, context: Context) -> None:
         await self._handler.run(context)
-        await self._publisher.send(context.outgoing)
+        if context.outgoing:
+            await self._publisher.send(context.outgoing)
 
 
 class Committed:

@@ -6,12 +6,12 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, cast
 
 from eventbus.context import Context
-from eventbus.dependency import Lifetime, Needs
+from eventbus.dependency import Lifetime, Needs, given
 from eventbus.envelope import Envelope
 from eventbus.errors import Unreadable
 from eventbus.event import Event
@@ -48,14 +48,19 @@ class Handler:
     async def run(self, context: Context) -> None:
         """Call the function; what it returns joins `context.outgoing`."""
         events = [each if self._parameter.enveloped else each.data for each in context.envelopes]
-        async with Needs(self._lifetime, context) as needs:
-            keywords = await needs.fill(self._plan)
-            result = await self._call(events if self._batched else events[0], keywords)
-        self._take(result, context)
+        event = events if self._batched else events[0]
+        if self._plan.depends:
+            async with Needs(self._lifetime, context) as needs:
+                result = await self._call(event, await needs.fill(self._plan))
+        else:
+            result = await self._call(event, given(self._plan, context))
+        if result is not None:
+            self._take(result, context)
 
-    async def _call(self, event: object, keywords: dict[str, Any]) -> object:
-        if self._is_async:
-            return await self._function(event, **keywords)
+    def _call(self, event: object, keywords: dict[str, Any]) -> Awaitable[object]:
+        return self._function(event, **keywords) if self._is_async else self._threaded(event, keywords)
+
+    async def _threaded(self, event: object, keywords: dict[str, Any]) -> object:
         call = functools.partial(self._in_thread, event, keywords)
         in_context = contextvars.copy_context().run
         result = await asyncio.get_running_loop().run_in_executor(self._threads, in_context, call)

@@ -31,13 +31,13 @@ NO_HEADERS: Final[Headers] = MappingProxyType({})
 
 def attempt(headers: Headers) -> int:
     """The 1-based attempt that this message is; anything unreadable counts as the first."""
-    value = headers.get(ATTEMPT)
+    value = headers.get(ATTEMPT) if headers else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 1
 
 
 def replay_id(headers: Headers) -> str | None:
     """Of the replay that brings it; None for what was published now, and for what is no id of ours."""
-    value = headers.get(REPLAY_ID)
+    value = headers.get(REPLAY_ID) if headers else None
     return value if isinstance(value, str) and value.isprintable() else None
 
 

@@ -72,7 +72,8 @@ class Once:
 
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
         if len(readable) == 1:
-            return _sorted(readable, [await self._claims.claim(self.key(readable[0]), self._stop)])
+            claim = await self._claims.claim(self.key(readable[0]), self._stop)
+            return ([readable[0]], []) if claim is Claim.OURS else _sorted(readable, [claim])
         claiming = (self._claims.claim(self.key(each), self._stop) for each in readable)
         return _sorted(readable, await asyncio.gather(*claiming))
 

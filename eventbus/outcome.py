@@ -30,6 +30,9 @@ class Ack:
     """Handled: forget the delivery."""
 
 
+ACK: Final = Ack()
+
+
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
     """Hand it to this subscription again as the next attempt, in `delay` seconds: 0 to `MAX_DELAY`."""

@@ -15,7 +15,7 @@ from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
 from eventbus.once import Admission, Readable, Settled
-from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
+from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
 from eventbus.store import StoreUnavailable
@@ -56,7 +56,7 @@ class Pipeline:
         readable: list[Readable] = []
         for delivery in deliveries:
             if self._is_passed_over(delivery):
-                ended.append((delivery, Ack()))
+                ended.append((delivery, ACK))
                 continue
             try:
                 readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
@@ -87,11 +87,11 @@ class Pipeline:
                 failed = [(each, self._failed(each, error, apart=apart)) for each, _ in readable]
                 return ended + failed
             else:
-                return ended + [(delivery, Ack()) for delivery, _ in readable]
+                return ended + [(delivery, ACK) for delivery, _ in readable]
         return ended
 
-    async def _run(self, context: Context) -> None:
-        await self._as_error(self._effect(context))
+    def _run(self, context: Context) -> Awaitable[None]:
+        return self._as_error(self._effect(context))
 
     async def _as_error(self, running: Awaitable[None]) -> None:
         """Await it. What would end more than this run becomes an ordinary error, if it was raised in here."""
@@ -140,8 +140,8 @@ class Pipeline:
     def _context(self, readable: Sequence[Readable]) -> Context:
         return Context(
             self._member.queue,
-            tuple(envelope for _, envelope in readable),
-            attempt=max(delivery.attempt for delivery, _ in readable),
+            tuple([envelope for _, envelope in readable]),
+            attempt=max([delivery.attempt for delivery, _ in readable]),
             replay=replay_id(readable[0][0].message.headers),
             reruns=tuple(rerun_of(delivery.message.headers) for delivery, _ in readable),
             prepare=self._publisher.prepare,

@@ -7,13 +7,13 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Unpack, cast
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
 from eventbus.context import Outgoing
-from eventbus.envelope import Envelope, envelope_from
+from eventbus.envelope import Envelope, envelope_from, envelope_like
 from eventbus.errors import ConfigurationError, InvalidEvent
 from eventbus.event import Event
 from eventbus.headers import NO_HEADERS
@@ -26,6 +26,7 @@ from eventbus.topic import check_event_type
 from eventbus.transport import Transport
 
 MEMBERS: Final = ("event_id", "key", "correlation_id", "causation_id")
+_OF_ENVELOPES: Final = frozenset({*MEMBERS, "version"})
 _OPTIONS: Final[frozenset[str]] = PublishOptions.__optional_keys__
 
 
@@ -61,6 +62,8 @@ class Publisher:
         self._registry = registry
         self._clock = clock
         self._timeout = timeout
+        self._likes: dict[type[Event], Envelope[Any]] = {}
+        """By class: an envelope of ours that keeps all the rules. Those after it differ in what we make."""
 
     def speaking_for(self, source: str) -> Publisher:
         """One that differs in the source of its events only."""
@@ -155,6 +158,8 @@ class Publisher:
     def _envelope(
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Envelope[Any]:
+        if data is None and isinstance(event, Event) and _OF_ENVELOPES.isdisjoint(options):
+            return self._of_our_own(event)
         members: dict[str, Any] = {"source": self._source}
         members |= {name: value for name, value in options.items() if name in MEMBERS}
         if not isinstance(event, str):
@@ -165,6 +170,15 @@ class Publisher:
         if isinstance(event, Event):
             return Envelope.wrap(event, timestamp=self._clock.now(), **members)
         return self._by_name(event, data, options.get("version"), members)
+
+    def _of_our_own(self, event: Event) -> Envelope[Any]:
+        event_id, now = new_event_id(), self._clock.now()
+        checked = self._likes.get(type(event))
+        if checked is not None and now.tzinfo is UTC:
+            return envelope_like(checked, event, event_id=event_id, timestamp=now)
+        envelope = Envelope.wrap(event, event_id=event_id, timestamp=now, source=self._source)
+        self._likes[type(event)] = envelope.with_(data=None)
+        return envelope
 
     def _by_name(
         self, event_type: object, data: object, version: str | None, members: dict[str, Any]

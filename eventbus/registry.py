@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -118,8 +119,12 @@ class Registry:
                 Reason.UNKNOWN_TYPE,
                 f"no class describes {envelope.event_type}; add it to the service's schemas",
             )
-        major = parse_version(envelope.version)[0]
-        return envelope.with_(data=_read(target, major, envelope))
+        return envelope.with_(data=_read(target, _major(envelope.version), envelope))
+
+
+@lru_cache(maxsize=256)
+def _major(version: str) -> int:
+    return parse_version(version)[0]
 
 
 def _meant(versions: Sequence[type[Event]], data: Mapping[str, Any]) -> type[Event]:

@@ -7,24 +7,22 @@ with the state they tell of, until the broker has them. Every store passes the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.errors import EventBusError
 from eventbus.event_store import Streams
 from eventbus.logbook import Logbook
 from eventbus.transport import Message
+from eventbus.value import value
 
 
 class InboxKey(NamedTuple):
-    """What is handled once: an event, by a subscription; anew in each replay that asks for it.
-
-    A tuple, because it is looked up a dozen times for each event.
-    """
+    """What is handled once: an event, by a subscription; anew in each replay that asks for it."""
 
     subscription: str
     event_id: str
@@ -42,18 +40,34 @@ class Claim(Enum):
     """Another process is handling it, and alive: ask again."""
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING_LOST: Final[frozenset[InboxKey]] = frozenset()
+
+
+@value
 class InboxAnswer:
     """What an exchange with the inbox has brought."""
 
     claims: Sequence[Claim]
     """One for each that was to be claimed, in that order."""
-    lost: frozenset[InboxKey] = field(default_factory=frozenset[InboxKey])
+    lost: frozenset[InboxKey] = NOTHING_LOST
     """Of those to complete: this process was taken for dead, and they are another's by now."""
+
+
+class InboxAtOnce(Protocol):
+    """An inbox that waits for nothing, and whose claims nobody else can take over."""
+
+    def claim(self, key: InboxKey) -> Claim: ...
+
+    def complete(self, keys: Iterable[InboxKey]) -> None: ...
 
 
 class Inbox(Protocol):
     """Claims belong to a process (one opened store), and last while it says that it lives."""
+
+    @property
+    def at_once(self) -> InboxAtOnce | None:
+        """The same without waiting, where it is in the memory: nothing is gained by asking together then."""
+        ...
 
     async def exchange(
         self,

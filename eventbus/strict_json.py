@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -68,7 +67,8 @@ def looks_readable(body: bytes, limits: JsonLimits) -> bool:
     return False
 
 
-_MEMBER: Final = re.compile(rb'"\s*:')
+_SPACE_BEFORE_COLON: Final = re.compile(rb'"[ \t\r\n]+:')
+_INFINITE: Final = (math.inf, -math.inf)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for code in range(128)) + bytes(128)
 
@@ -76,13 +76,33 @@ _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for cod
 def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
     """Whether a body that parsed can have no duplicate names, no huge numbers and no deep nesting.
 
-    Every member is written `"…" :`, and strings can only add to that count: so when it equals the number of
+    Every member is written `"…":`, and strings can only add to that count: so when it equals the number of
     members that came out of the parser, no name came twice.
     """
     if _has_long_number(body, limits):
         return False
-    members, depth, is_finite = _measure(parsed)
-    return is_finite and depth <= limits.nesting and len(_MEMBER.findall(body)) == members
+    if body.count(b"{") + body.count(b"[") > limits.nesting and _depth(parsed) > limits.nesting:
+        return False
+    if _SPACE_BEFORE_COLON.search(body):
+        return False
+    return _members(parsed) == body.count(b'":')
+
+
+def _members(value: Any) -> int:
+    """How many object members there are in a parsed value; -1 where a number is infinite."""
+    count = 0
+    if value.__class__ is dict:
+        count = len(value)
+        value = value.values()
+    for each in value:
+        kind = each.__class__
+        if kind is dict or kind is list:
+            if (below := _members(each)) < 0:
+                return below
+            count += below
+        elif kind is float and each in _INFINITE:
+            return -1
+    return count
 
 
 def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
@@ -91,23 +111,15 @@ def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
     return len(body) > run and b"0" * run in body.translate(_DIGITS_AS_ZEROS)
 
 
-def _measure(root: object) -> tuple[int, int, bool]:
-    """The number of object members in a parsed value, how deep it is nested, and whether all is finite."""
-    members, depth, is_finite, level = 0, 0, True, [root]
+def _depth(root: object) -> int:
+    """How deep a parsed value is nested."""
+    depth = 0
+    level: list[object] = [root]
     while level:
         depth += 1
-        below: list[object] = []
-        for value in level:
-            values: Collection[object]
-            if isinstance(value, dict):
-                values = cast("dict[str, object]", value).values()
-                members += len(values)
-            else:
-                values = cast("list[object]", value)
-            is_finite = is_finite and math.inf not in values and -math.inf not in values
-            below += [each for each in values if isinstance(each, (dict, list))]
-        level = below
-    return members, depth, is_finite
+        below = [each for value in level for _, each in _children("", value)]
+        level = [each for each in below if isinstance(each, (dict, list))]
+    return depth
 
 
 def _children(path: str, value: object) -> list[tuple[str, object]]:
@@ -143,7 +155,7 @@ def _read_strictly(body: bytes, limits: JsonLimits) -> None:
         parsed = json.loads(body, object_pairs_hook=unique, parse_int=short, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise BadJson(str(error)) from None
-    if (depth := _measure(parsed)[1]) > limits.nesting:
+    if (depth := _depth(parsed)) > limits.nesting:
         raise BadJson(f"nested {depth} deep, {limits.nesting} are allowed")
 
 

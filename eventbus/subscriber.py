@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -22,8 +23,13 @@ from eventbus.transport import Consumption, Delivery, Topology, Transport
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
 """Seconds before a subscription whose consuming failed begins anew."""
+MOMENT: Final = 0.002
+"""Seconds from one settling to the next: where handlers end one by one, each would cost a send of its own."""
 LONGEST_PAUSE: Final = 30.0
 """The same while the broker refuses its queue: each is twice the one before, up to this."""
+_WOKEN: Final = 2
+"""Workers that are woken at a time. Each wakes as many more while there is something left to do: where
+handlers wait, all have work soon; where they never do, one worker does it all, and the others sleep on."""
 
 Declare = Callable[[Topology], Awaitable[None]]
 
@@ -151,25 +157,28 @@ class Intake:
     def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
         self._size = size
         self._within = within
-        self._waiting: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._waiting: deque[Delivery] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Of the workers that wait for something to do."""
         self._turn = asyncio.Lock()
         self._kept: Delivery | None = None
         """Came while a helping was being filled, and does not belong in one."""
         self._closed = False
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            self._waiting.put_nowait(delivery)
+        self._waiting.extend(deliveries)
+        self._wake(min(_WOKEN, len(deliveries)))
 
     def close(self) -> None:
         """Whoever takes gets nothing any more; what waits is dropped, and comes back to the queue."""
         self._closed = True
-        self._waiting.put_nowait(None)
+        self._wake(len(self._idle))
 
     async def take(self) -> list[Delivery]:
         """The next helping; empty when closed."""
         if self._size == 1:
-            first = await self._next()
+            is_there = self._waiting and not self._closed
+            first = self._waiting.popleft() if is_there else await self._next()
             return [first] if first is not None else []
         async with self._turn:  # one worker fills one helping at a time, so that they get full
             first, self._kept = self._kept or await self._next(), None
@@ -192,15 +201,30 @@ class Intake:
         return helping
 
     async def _next(self) -> Delivery | None:
-        delivery = await self._waiting.get()
-        if not self._closed:
-            return delivery
-        self._waiting.put_nowait(None)  # for the next worker that asks
+        while not self._closed:
+            if self._waiting:
+                return self._waiting.popleft()
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(woken)
+            try:
+                await woken
+            except asyncio.CancelledError:
+                if not woken.cancelled():
+                    self._wake(1)  # what it was woken for is another's
+                raise
+            self._wake(min(_WOKEN, len(self._waiting) - 1))
         return None
+
+    def _wake(self, count: int) -> None:
+        while count > 0 and self._idle:
+            woken = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                count -= 1
 
 
 class Settling:
-    """Collects outcomes and settles those of one loop turn together; acks never wait for copies."""
+    """Collects outcomes and settles those of one moment together; acks never wait for copies."""
 
     def __init__(self, consumption: Consumption) -> None:
         self._consumption = consumption
@@ -208,13 +232,15 @@ class Settling:
         self._others: list[Settled] = []
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._flushed_at = 0.0
 
     def add(self, outcomes: Sequence[Settled]) -> None:
         for settled in outcomes:
             (self._acks if isinstance(settled[1], Ack) else self._others).append(settled)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._flushed_at + MOMENT, self._flush)
 
     async def finished(self) -> None:
         """Return when everything added so far is settled."""
@@ -224,6 +250,7 @@ class Settling:
 
     def _flush(self) -> None:
         self._scheduled = False
+        self._flushed_at = asyncio.get_running_loop().time()
         for outcomes in (self._acks, self._others):
             if outcomes:
                 task = asyncio.get_running_loop().create_task(self._consumption.settle(list(outcomes)))

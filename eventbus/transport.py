@@ -15,12 +15,13 @@ from eventbus import headers as names_of
 from eventbus.broker_report import BrokerReport
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import Outcome
+from eventbus.value import value
 
 LogStart = Literal["first", "next"] | int | datetime
 """Where to begin in the log: its oldest entry, what comes from now on, an offset, or a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """What travels: bytes, the key they are routed by, and what the transport must know beside them."""
 
@@ -40,7 +41,7 @@ class Message:
     """On the way out: seconds until it becomes due; kept by the broker, rounded up, never early."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivery:
     """One hand-over of one message to one consumer of one queue."""
 

@@ -31,10 +31,6 @@ def compose(layers: Sequence[Middleware], innermost: Proceed) -> Proceed:
     """The layers as one function around `innermost`."""
 
     def around(proceed: Proceed, layer: Middleware) -> Proceed:
-        return functools.partial(_call, layer, proceed)
+        return lambda context: layer(context, proceed)
 
     return functools.reduce(around, reversed(layers), innermost)
-
-
-async def _call(layer: Middleware, proceed: Proceed, context: Context) -> None:
-    await layer(context, proceed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from eventbus.context import Context
+from eventbus.deadlines import Begun, Deadlines
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
@@ -13,14 +14,19 @@ from eventbus.service import Member
 def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
     """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost."""
     timeout = member.subscription.timeout
+    deadlines = Deadlines()
 
     async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
-        limit = asyncio.timeout(timeout)
+        began_at = time.monotonic()
+        begun = Begun(proceed(context))
+        if begun.is_done:
+            return
+        limit = deadlines.within(timeout - (time.monotonic() - began_at))
         try:
-            async with limit:
-                await proceed(context)
+            with limit:
+                await begun
         except TimeoutError:
-            if limit.expired():
+            if limit.is_over:
                 raise HandlerTimeout(member.queue, timeout) from None
             raise
 

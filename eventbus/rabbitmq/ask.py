@@ -73,6 +73,11 @@ def meaning(error: BaseException | None) -> Exception:
     return Lost("closed" if error is None or type(error) is Exception else describe(error))
 
 
+def closed_by_broker(code: int, problem: str) -> Exception:
+    """Why the broker has closed a channel, in its own words."""
+    return Refused(code, problem) if code in _REFUSALS.values() else Lost(f"{code} {problem}")
+
+
 _CONNECTION_FORCED = 320
 _REFUSALS = {
     "AuthenticationError": 403,

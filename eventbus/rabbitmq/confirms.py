@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from eventbus.errors import SendFate
 from eventbus.rabbitmq.ask import Lost
+from eventbus.rabbitmq.frames import Parcel, publish_frames
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.wire import Confirm, Parcel, Returned, Wire, publish_frames
+from eventbus.rabbitmq.tap import Confirm, Returned
+from eventbus.rabbitmq.wire import Wire
 
 
 class Call:
     """What is known of the messages of one send."""
 
-    def __init__(self, count: int) -> None:
-        self.fates = [SendFate.NOT_SENT] * count
+    __slots__ = ("fates", "is_waited_for", "over", "parcels", "refusals", "sent", "unanswered")
+
+    def __init__(self, parcels: Sequence[Parcel]) -> None:
+        self.parcels = parcels
+        self.fates = [SendFate.NOT_SENT] * len(parcels)
         self.refusals: dict[int, str] = {}
         """By position: why the broker did not take it."""
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the broker has answered for all, or will not any more."""
-        self.unanswered = count
+        self.sent = 0
+        self.unanswered = len(parcels)
         self.is_waited_for = True
 
-    def answer(self, position: int, fate: SendFate, refusal: str | None) -> None:
+    def answer(self, position: int, fate: SendFate) -> None:
         self.fates[position] = fate
-        if refusal is not None:
-            self.refusals[position] = refusal
         self.unanswered -= 1
         if not self.unanswered:
             self.finish()
@@ -37,13 +41,26 @@ class Call:
         if not self.over.done():
             self.over.set_result(None)
 
+    def left(self) -> Sequence[int]:
+        """The positions of those that the broker has not answered for."""
+        return [
+            position
+            for position, fate in enumerate(self.fates)
+            if fate is not SendFate.CONFIRMED and position not in self.refusals
+        ]
 
-@dataclass(slots=True)
-class _InFlight:
-    call: Call
-    position: int
-    parcel: Parcel
-    returned: str | None = None
+    def learn(self, positions: Sequence[int], again: Call) -> None:
+        """From another try of some of them."""
+        for position, fate in zip(positions, again.fates, strict=True):
+            # What may have arrived the first time may still have, whatever became of it the second.
+            if fate is not SendFate.NOT_SENT:
+                self.fates[position] = fate
+        for at, refusal in again.refusals.items():
+            self.refusals[positions[at]] = refusal
+
+
+_InFlight = tuple[Call, int, int]
+"""Whose it is, its position there, and its size in bytes."""
 
 
 class ConfirmLane:
@@ -51,17 +68,24 @@ class ConfirmLane:
 
     def __init__(self, wire: Wire, options: RabbitMQOptions) -> None:
         self._wire = wire
-        self._options = options
-        self._turn = asyncio.Lock()
-        self._room: asyncio.Future[None] | None = None
+        self._window = options.confirm_window
+        self._window_bytes = options.confirm_window_bytes
+        self._calls: deque[Call] = deque()
+        """Those that are not sent to the end."""
         self._in_flight: dict[int, _InFlight] = {}
         """By delivery tag."""
+        self._returns: dict[int, str] = {}
+        """By delivery tag: why the broker gave it back."""
         self._next_tag = 1
         self._oldest_tag = 1
         # Of the messages in flight, those that somebody waits for: they take up the window.
         self._waited_for = 0
         self._bytes = 0
-        wire.listen(on_confirm=self._confirmed, on_return=self._returned)
+        self._goes_on_soon = False
+        self._loop = asyncio.get_running_loop()
+        wire.listen(
+            on_confirm=self._confirmed, on_return=self._returned, on_room=lambda _: self._go_on_soon()
+        )
         wire.lost.add_done_callback(self._lost)
 
     @property
@@ -72,15 +96,15 @@ class ConfirmLane:
         """Return when no alarm keeps the broker from taking messages on this connection."""
         await self._wire.channel.connection.ready()
 
-    async def send(self, parcels: Sequence[Parcel], call: Call) -> None:
+    async def send(self, call: Call) -> None:
         """Return when the broker has answered for all, as `call` tells; else raise `Lost` or `Refused`."""
+        if not self._wire.is_open:
+            raise self._wire.lost.result()
+        self._calls.append(call)
+        if len(self._calls) == 1:  # nobody is before it
+            self._go_on()
         try:
-            sent = 0
-            while sent < len(parcels):
-                async with self._turn:
-                    sent = await self._send_some(parcels, sent, call)
-            if call.unanswered:
-                await call.over
+            await call.over
             if call.unanswered:
                 raise self._wire.lost.result()
         finally:
@@ -89,93 +113,103 @@ class ConfirmLane:
     async def close(self) -> None:
         await self._wire.close()
 
-    async def _send_some(self, parcels: Sequence[Parcel], begin: int, call: Call) -> int:
-        """Send as many as fit the window and one piece; the position of the first that is left."""
-        await self._make_room(parcels, begin)
-        end, size = begin + 1, parcels[begin].size
-        while end < len(parcels) and size < _PIECE and self._fits(end + 1 - begin, size + parcels[end].size):
-            size += parcels[end].size
-            end += 1
-        number, max_body = self._wire.number, self._wire.max_body
-        payload = b"".join([publish_frames(number, parcel, max_body) for parcel in parcels[begin:end]])
-        await self._wire.write(payload, within=self._options.answer_timeout)
-        # Nothing waits between the writing and here: what was not written has no tag, and what was has one.
-        for position in range(begin, end):
-            call.fates[position] = SendFate.UNKNOWN
-            self._in_flight[self._next_tag] = _InFlight(call, position, parcels[position])
+    def _go_on(self) -> None:
+        """Send as much as fits, of each call one piece at a time."""
+        self._goes_on_soon = False
+        wire, calls = self._wire, self._calls
+        while calls and wire.is_open and not wire.is_full:
+            call = calls[0]
+            if call.is_waited_for and not self._send_piece(call):
+                return
+            calls.popleft()
+            if call.is_waited_for and call.sent < len(call.parcels):
+                calls.append(call)
+
+    def _send_piece(self, call: Call) -> bool:
+        """Whether there was room for any of it."""
+        parcels, fates, in_flight, wire = call.parcels, call.fates, self._in_flight, self._wire
+        position, piece = call.sent, 0
+        while position < len(parcels) and piece < _PIECE:
+            parcel = parcels[position]
+            size = parcel.size
+            if not self._fits(size):
+                break
+            wire.put(publish_frames(wire.number, parcel, wire.max_body))
+            fates[position] = SendFate.UNKNOWN
+            in_flight[self._next_tag] = call, position, size
             self._next_tag += 1
-        self._waited_for += end - begin
-        self._bytes += size
-        return end
+            self._waited_for += 1
+            self._bytes += size
+            piece += size
+            position += 1
+        has_room, call.sent = position > call.sent, position
+        return has_room
 
-    async def _make_room(self, parcels: Sequence[Parcel], begin: int) -> None:
-        """Wait until half the window is free, or what is left to send fits: small pieces would cost more."""
-        wanted = min(len(parcels) - begin, max(1, self._options.confirm_window // 2))
-        while self._waited_for and self._wire.is_open and not self._fits(wanted, parcels[begin].size):
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
-
-    def _fits(self, count: int, size: int) -> bool:
-        """Whether so many messages, of so many bytes together, fit the window beside those in flight."""
-        return (
-            self._waited_for + count <= self._options.confirm_window
-            and self._bytes + size <= self._options.confirm_window_bytes
+    def _fits(self, size: int) -> bool:
+        """Whether one more message fits the window beside those in flight; a large one may be alone there."""
+        return not self._waited_for or (
+            self._waited_for < self._window and self._bytes + size <= self._window_bytes
         )
 
     def _confirmed(self, confirm: Confirm) -> None:
         first = self._oldest_tag if confirm.multiple else confirm.tag
         for tag in range(first, confirm.tag + 1):
             if (flight := self._in_flight.pop(tag, None)) is not None:
-                self._answer(flight, taken=confirm.taken)
+                self._answer(tag, *flight, taken=confirm.taken)
         if confirm.multiple:
             self._oldest_tag = confirm.tag + 1
-        self._look_again()
+        self._go_on_soon()
 
-    def _answer(self, flight: _InFlight, *, taken: bool) -> None:
-        if flight.call.is_waited_for:
+    def _answer(self, tag: int, call: Call, position: int, size: int, *, taken: bool) -> None:
+        if call.is_waited_for:
             self._waited_for -= 1
-            self._bytes -= flight.parcel.size
-        if flight.returned is not None:
-            flight.call.answer(flight.position, SendFate.NOT_SENT, flight.returned)
+            self._bytes -= size
+        if self._returns and (returned := self._returns.pop(tag, None)) is not None:
+            call.refusals[position] = returned
+            call.answer(position, SendFate.NOT_SENT)
         elif taken:
-            flight.call.answer(flight.position, SendFate.CONFIRMED, None)
+            call.answer(position, SendFate.CONFIRMED)
         else:
             # Other queues may have taken their copies.
-            flight.call.answer(flight.position, SendFate.UNKNOWN, "a queue is full, or not available")
+            call.refusals[position] = "a queue is full, or not available"
+            call.answer(position, SendFate.UNKNOWN)
 
     def _returned(self, returned: Returned) -> None:
         """A return names no delivery tag, but its key: nothing in flight under that key counts as taken."""
         problem = f"no queue takes {returned.routing_key} from exchange {returned.exchange}"
-        for flight in self._in_flight.values():
-            parcel = flight.parcel
+        for tag, (call, position, _) in self._in_flight.items():
+            parcel = call.parcels[position]
             if parcel.routing_key == returned.routing_key and parcel.exchange == returned.exchange:
-                flight.returned = problem
+                self._returns[tag] = problem
 
     def _leave(self, call: Call) -> None:
         """Nobody waits for the rest of it any more: a queue that cannot confirm must not fill the window."""
         call.is_waited_for = False
         if not call.unanswered:
             return
-        left = [flight for flight in self._in_flight.values() if flight.call is call]
+        left = [size for of, _, size in self._in_flight.values() if of is call]
         self._waited_for -= len(left)
-        self._bytes -= sum(flight.parcel.size for flight in left)
-        self._look_again()
+        self._bytes -= sum(left)
+        self._go_on_soon()
         if len(self._in_flight) - self._waited_for > _MOST_UNANSWERED:
             self._wire.end(Lost(f"{_MOST_UNANSWERED} messages were never confirmed"))
 
     def _lost(self, _: object) -> None:
         flights, self._in_flight = self._in_flight, {}
-        for flight in flights.values():
-            flight.call.finish()
-        self._look_again()
+        for call, _, _ in flights.values():
+            call.finish()
+        for call in self._calls:
+            call.finish()
+        self._calls.clear()
 
-    def _look_again(self) -> None:
-        """Whoever waits for room may find it now."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+    def _go_on_soon(self) -> None:
+        """When all answers that came together are read: what they make room for leaves together."""
+        if self._calls and not self._goes_on_soon:
+            self._goes_on_soon = True
+            self._loop.call_soon(self._go_on)
 
 
 _PIECE: Final = 64 * 1024
-"""Bytes; about as much goes to the connection's writer at a time."""
+"""Bytes of one call that are sent before others have their turn."""
 _MOST_UNANSWERED: Final = 10_000
 """What a channel may remember of calls that gave up waiting; then a new one takes its place."""

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.ask import Lost, ask
 from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival, Wire
+from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import DeadLetterEntry
 
 _QUIET: Final = 2.0

@@ -8,9 +8,9 @@ from typing import cast
 
 from eventbus import headers as names_of
 from eventbus.outcome import Reason
+from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.messages import deaths, message_of
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival
 from eventbus.transport import Message
 
 

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import random
+from ssl import SSLContext
 from typing import Final
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
 from pamqp.common import FieldTable
+from yarl import URL
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address, in_url
 from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.stream import HotStreams
 
 NAMESPACE: Final = "eventbus_namespace"
 PURPOSE: Final = "eventbus_purpose"
 """What a connection says of itself, for those who look at it in the broker."""
 
 _CLOSE_TIMEOUT: Final = 5.0
+
+
+class HotConnection(aio_pika.Connection):
+    """A connection whose frequent frames go past the driver."""
+
+    def __init__(self, url: URL, context: SSLContext | None, properties: FieldTable) -> None:
+        super().__init__(url, ssl_context=context, client_properties=properties)
+        self.streams = HotStreams()
+        # aio-pika hands these to the driver, and drops from its own arguments what it does not know.
+        self.kwargs["transport_factory"] = self.streams
 
 
 class Dialer:
@@ -36,7 +48,7 @@ class Dialer:
         self._purpose = purpose
         self._next = random.randrange(len(address.hosts))
 
-    async def connect(self) -> AbstractConnection:
+    async def connect(self) -> HotConnection:
         """Each host is tried once, with an equal share of the connect timeout.
 
         Raises `Refused` if one of them refuses us and none takes us, else `Lost`; several hosts are named
@@ -62,7 +74,7 @@ class Dialer:
         refusals = [error for error in problems.values() if isinstance(error, Refused)]
         return Refused(refusals[0].code, told) if refusals else Lost(told)
 
-    async def _connect_to(self, host: str, port: int, *, within: float) -> AbstractConnection:
+    async def _connect_to(self, host: str, port: int, *, within: float) -> HotConnection:
         url = make_url(
             host=host,
             port=port,
@@ -75,7 +87,7 @@ class Dialer:
         )
         context = await asyncio.to_thread(self._address.ssl_context) if self._address.tls else None
         ours: FieldTable = {NAMESPACE: self._options.namespace, PURPOSE: self._purpose}
-        connection = aio_pika.Connection(url, ssl_context=context, client_properties=ours)
+        connection = HotConnection(url, context, ours)
         try:
             await ask(connection.connect(), within=within)
         except BaseException:
@@ -85,7 +97,7 @@ class Dialer:
         return connection
 
 
-async def close(connection: AbstractConnection) -> None:
+async def close(connection: aio_pika.Connection) -> None:
     """Within bounds, and whatever it says."""
     try:
         await ask(connection.close(), within=_CLOSE_TIMEOUT)

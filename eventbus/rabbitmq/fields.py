@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, cast
 
 from eventbus.errors import InvalidEvent
@@ -53,6 +54,10 @@ def properties(
 
     A time before 1970, from which AMQP counts whole seconds, is left out.
     """
+    seconds = -1.0 if timestamp is None else timestamp.timestamp()
+    if event_id is not None and seconds >= 0 and not headers and correlation_id is None:
+        before, after = _around(content_type, event_type, source)
+        return b"".join((before, short(event_id, "event_id"), _TIME.pack(int(seconds)), after))
     flags, parts = _DELIVERY_MODE, list[bytes]()
     if content_type is not None:
         flags |= _CONTENT_TYPE
@@ -67,7 +72,7 @@ def properties(
     if event_id is not None:
         flags |= _MESSAGE_ID
         parts.append(short(event_id, "event_id"))
-    if timestamp is not None and (seconds := timestamp.timestamp()) >= 0:
+    if seconds >= 0:
         flags |= _TIMESTAMP
         parts.append(_TIME.pack(int(seconds)))
     if event_type is not None:
@@ -77,6 +82,22 @@ def properties(
         flags |= _APP_ID
         parts.append(short(source, "source"))
     return b"".join([_FLAGS.pack(flags), *parts])
+
+
+@lru_cache(maxsize=1024)
+def _around(content_type: str | None, event_type: str | None, source: str | None) -> tuple[bytes, bytes]:
+    """What stands before and after id and time in the properties of most messages: it seldom differs."""
+    flags, before, after = _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP, b"", b""
+    if content_type is not None:
+        flags |= _CONTENT_TYPE
+        before = short(content_type, "content_type")
+    if event_type is not None:
+        flags |= _TYPE
+        after = short(event_type, "event_type")
+    if source is not None:
+        flags |= _APP_ID
+        after += short(source, "source")
+    return _FLAGS.pack(flags) + before + _PERSISTENT, after
 
 
 def short(text: str, field: str) -> bytes:

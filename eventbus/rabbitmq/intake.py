@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from eventbus.headers import attempt
+from eventbus.logs import get_logger
+from eventbus.rabbitmq.arrival import Arrival, BadProperties
 from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival, Wire
+from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
+from eventbus.value import value
 
 
 class Intake:
@@ -62,17 +64,28 @@ class Intake:
             self._floor += 1
             self._settled.remove(self._floor)
 
+    def _refuse(self, arrival: Arrival, error: BadProperties) -> None:
+        """The broker moves it to the dead letters as it is; no handler could be told what it says."""
+        log = get_logger("eventbus.rabbitmq")
+        log.error("delivery.unreadable", queue=self._queue, problem=str(error))
+        self._settle([arrival.tag])
+        self.wire.put(self.wire.reject(arrival.tag))
+
     def _take(self, arrival: Arrival) -> None:
         if not self.wire.is_open:
             return  # cancelled by the broker, which hands it over again
         read = dead_message_of if arrival.exchange == self._names.dead else message_of
-        message = read(self._names, arrival)
+        try:
+            message = read(self._names, arrival)
+        except BadProperties as error:
+            self._refuse(arrival, error)
+            return
         number = attempt(message.headers)
-        handle = Handle(self, arrival.tag, _returns(arrival))
+        handle = Handle(self, arrival.tag, _returns(arrival) if arrival.redelivered else 0)
         self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value
 class Handle:
     """What `Delivery.tag` is here."""
 
@@ -90,7 +103,5 @@ def handle_of(delivery: Delivery) -> Handle:
 
 def _returns(arrival: Arrival) -> int:
     """As a quorum queue counts; others do not."""
-    if not arrival.redelivered:
-        return 0
     count = (arrival.properties.headers or {}).get("x-delivery-count")
     return count if isinstance(count, int) else 0

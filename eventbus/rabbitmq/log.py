@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from pamqp.commands import Basic
-
 from eventbus.clock import Clock
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.logs import get_logger
+from eventbus.rabbitmq.arrival import Arrival, Properties
 from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival, Wire
+from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import LogBounds, LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
@@ -219,7 +218,7 @@ class _Reader:
             self._arrived.append(LogEntry(offset, message_of(self._names, arrival), None))
 
 
-def _offset(properties: Basic.Properties) -> int:
+def _offset(properties: Properties) -> int:
     headers = cast("dict[str, object]", properties.headers or {})
     offset = headers.get(_OFFSET)
     return offset if isinstance(offset, int) else 0

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 from eventbus.errors import InvalidEvent
 from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_reserved, publishable
+from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.fields import properties
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Arrival
 from eventbus.transport import Message
 
 

@@ -4,59 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
+from eventbus.deadlines import Deadlines
 from eventbus.errors import (
     BrokerUnreachable,
     InvalidEvent,
     PublishRefused,
     PublishTimeout,
-    SendFate,
+    SendFailed,
     shorten,
 )
 from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.confirms import Call, ConfirmLane
 from eventbus.rabbitmq.fields import short
+from eventbus.rabbitmq.frames import Parcel
 from eventbus.rabbitmq.messages import properties_of
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Route
-from eventbus.rabbitmq.wire import Parcel
 from eventbus.transport import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One message, and where it enters the broker."""
 
     message: Message
     route: Route
-
-
-class _Sending:
-    """What one send has come to so far."""
-
-    def __init__(self, parcels: Sequence[Parcel]) -> None:
-        self.parcels = parcels
-        self.fates = [SendFate.NOT_SENT] * len(parcels)
-        self.refusals: dict[int, str] = {}
-
-    def left(self) -> Sequence[int]:
-        """The positions of those that the broker has not answered for."""
-        return [
-            position
-            for position, fate in enumerate(self.fates)
-            if fate is not SendFate.CONFIRMED and position not in self.refusals
-        ]
-
-    def learn(self, positions: Sequence[int], call: Call) -> None:
-        for position, fate in zip(positions, call.fates, strict=True):
-            # What may have arrived the first time may still have, whatever became of it the second.
-            if fate is not SendFate.NOT_SENT:
-                self.fates[position] = fate
-        for at, refusal in call.refusals.items():
-            self.refusals[positions[at]] = refusal
 
 
 class ConfirmedPublisher:
@@ -68,6 +43,7 @@ class ConfirmedPublisher:
         self._url = link.url
         self._lane: ConfirmLane | None = None
         self._opening = asyncio.Lock()
+        self._deadlines = Deadlines()
 
     async def send(self, publications: Sequence[Publication], *, timeout: float) -> None:
         """Return when the broker has confirmed them all.
@@ -75,47 +51,51 @@ class ConfirmedPublisher:
         Raises `InvalidEvent` before a byte is sent, or within `timeout` seconds a `SendFailed` with the fate
         of each: `PublishTimeout`, `PublishRefused` or `BrokerUnreachable`.
         """
-        sending = _Sending([_parcel(publication) for publication in publications])
-        if not sending.parcels:
+        parcels = [_parcel(publication) for publication in publications]
+        if not parcels:
             return
+        call = Call(parcels)
         try:
-            async with asyncio.timeout(timeout):
-                await self._send(sending, timeout)
+            with self._deadlines.within(timeout):
+                await self._send(call, timeout)
         except TimeoutError:
-            if (problem := self._link.problem) is not None:
-                raise BrokerUnreachable(self._url, problem, sending.fates) from None
-            why = f", which takes no messages: {shorten(blocked)}" if (blocked := self._link.blocked) else ""
-            waited = f"no confirm within {timeout:g} s from {self._url}{why}"
-            raise PublishTimeout(waited, sending.fates) from None
+            raise self._timed_out(call, timeout) from None
         except Lost as loss:
-            raise BrokerUnreachable(self._url, str(loss), sending.fates) from loss
+            raise BrokerUnreachable(self._url, str(loss), call.fates) from loss
         except Refused as refusal:
-            raise PublishRefused(f"{self._url} refused: {refusal}", sending.fates) from refusal
-        if sending.refusals:
-            first = sending.refusals[min(sending.refusals)]
-            many = f"{len(sending.refusals)} of {len(sending.parcels)} refused by {self._url}: {first}"
-            raise PublishRefused(many, sending.fates)
+            raise PublishRefused(f"{self._url} refused: {refusal}", call.fates) from refusal
+        if call.refusals:
+            first = call.refusals[min(call.refusals)]
+            many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {first}"
+            raise PublishRefused(many, call.fates)
 
-    async def _send(self, sending: _Sending, timeout: float) -> None:
+    def _timed_out(self, call: Call, timeout: float) -> SendFailed:
+        if (problem := self._link.problem) is not None:
+            return BrokerUnreachable(self._url, problem, call.fates)
+        why = f", which takes no messages: {shorten(blocked)}" if (blocked := self._link.blocked) else ""
+        return PublishTimeout(f"no confirm within {timeout:g} s from {self._url}{why}", call.fates)
+
+    async def _send(self, call: Call, timeout: float) -> None:
         """A broker that restarts in good order says goodbye: what it did not confirm goes out once more.
 
         Nobody needs to hear of that. After any other loss the caller is told, and decides.
         """
         try:
-            await self._try_to_send(sending, timeout)
+            lane = await self._open_lane(timeout)
+            await lane.send(call)
         except Lost as loss:
             if not loss.is_goodbye:
                 raise
-            await self._try_to_send(sending, timeout)
+            await self._send_again(call, timeout)
 
-    async def _try_to_send(self, sending: _Sending, timeout: float) -> None:
-        positions = sending.left()
-        call = Call(len(positions))
+    async def _send_again(self, call: Call, timeout: float) -> None:
+        positions = call.left()
+        again = Call([call.parcels[position] for position in positions])
         try:
             lane = await self._open_lane(timeout)
-            await lane.send([sending.parcels[position] for position in positions], call)
+            await lane.send(again)
         finally:
-            sending.learn(positions, call)
+            call.learn(positions, again)
 
     async def close(self) -> None:
         if self._lane is not None:
@@ -128,20 +108,28 @@ class ConfirmedPublisher:
                 if (lane := self._lane) is None or not lane.is_usable:
                     if lane is not None:
                         await lane.close()
-                    wire = await self._link.channel(within=timeout, confirms=True)
+                    # The limit around all of it comes first, and knows better what to say.
+                    within = timeout + self._options.answer_timeout
+                    wire = await self._link.channel(within=within, confirms=True)
                     lane = self._lane = ConfirmLane(wire, self._options)
-        await lane.unblocked()
+        if self._link.blocked is not None:
+            await lane.unblocked()
         return lane
 
 
 def _parcel(publication: Publication) -> Parcel:
     message, route = publication.message, publication.route
-    short(route.routing_key, "routing_key")
+    _check_key(route.routing_key)
     properties = properties_of(message)
     if len(properties) > _MOST_PROPERTIES:
         problem = f"take {len(properties)} bytes, {_MOST_PROPERTIES} are allowed"
         raise InvalidEvent("headers", problem, event_type=message.event_type)
     return Parcel(route.exchange, route.routing_key, route.mandatory, properties, message.body)
+
+
+@lru_cache(maxsize=1024)
+def _check_key(routing_key: str) -> None:
+    short(routing_key, "routing_key")
 
 
 _MOST_PROPERTIES: Final = 131_000

@@ -7,7 +7,6 @@ import random
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractConnection as DriverConnection
 
 from eventbus.errors import BrokerUnreachable, describe
@@ -15,7 +14,7 @@ from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address
 from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
 from eventbus.rabbitmq.blocking import watch_blocking
-from eventbus.rabbitmq.dialing import Dialer, close
+from eventbus.rabbitmq.dialing import Dialer, HotConnection, close
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.wire import Wire
 
@@ -65,7 +64,7 @@ class Link:
         self._purpose = purpose
         self._dialer = Dialer(address, options, purpose)
         self._problem = "not connected yet"
-        self._held: AbstractConnection | None = None
+        self._held: HotConnection | None = None
         self._connection: DriverConnection | None = None
         """What `_held` is to the driver, while it is up."""
         self._changed = asyncio.Event()
@@ -114,7 +113,11 @@ class Link:
     async def channel(self, *, within: float, confirms: bool = False) -> Wire:
         """A new channel; raises `Lost` when there is none within so many seconds."""
         connection = await self.ready(within=within)
-        return Wire(await ask(connection.channel(publisher_confirms=confirms), within=within))
+        held = self._held
+        channel = await ask(connection.channel(publisher_confirms=confirms), within=within)
+        if held is None or (stream := held.streams.stream) is None:
+            raise Lost("closed")
+        return Wire(channel, stream)
 
     async def close(self) -> None:
         if self.state is LinkState.IDLE:
@@ -155,7 +158,7 @@ class Link:
             return isinstance(error, Refused)
         return False
 
-    def _take_up(self, connection: AbstractConnection) -> None:
+    def _take_up(self, connection: HotConnection) -> None:
         if connection.transport is None:
             raise Lost("closed")
         self._held = connection

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from eventbus.errors import InvalidEvent
 from eventbus.rabbitmq.options import RabbitMQOptions
@@ -60,8 +60,7 @@ class Plan:
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where a message enters the broker. `mandatory`: the broker must say when no queue took it."""
 
     exchange: str

@@ -3,6 +3,7 @@
 URL hold             handles nothing to the end
 URL poison           dies of order 13
 URL slow SECONDS     takes its time
+URL quick            has done many in no time
 URL failing          asks for a retry of everything
 """
 
@@ -25,7 +26,9 @@ Handle = Callable[[dict[str, Any], Context], Awaitable[None]]
 async def main(url: str, how: str, *arguments: str) -> None:
     handle = HANDLERS[how](*arguments)
 
-    @subscribe(TYPE, retry=QUICK_RETRY, prefetch=10, concurrency=10)
+    prefetch = 200 if how == "quick" else 10
+
+    @subscribe(TYPE, retry=QUICK_RETRY, prefetch=prefetch, concurrency=10)
     async def seen(event: dict[str, Any], context: Context) -> None:
         say(f"begun {context.envelope.event_id}")
         await handle(event, context)
@@ -59,6 +62,13 @@ def slow(seconds: str) -> Handle:
     return handle
 
 
+def quick() -> Handle:
+    async def handle(event: dict[str, Any], context: Context) -> None:
+        await asyncio.sleep(0.003)
+
+    return handle
+
+
 def failing() -> Handle:
     async def handle(event: dict[str, Any], context: Context) -> None:
         raise ConnectionError("the gateway is away")
@@ -70,6 +80,7 @@ HANDLERS: dict[str, Callable[..., Handle]] = {
     "hold": hold,
     "poison": poison,
     "slow": slow,
+    "quick": quick,
     "failing": failing,
 }
 

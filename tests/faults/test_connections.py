@@ -41,6 +41,23 @@ async def test_publishes_cut_off_by_a_reset_have_an_unknown_outcome_and_may_be_r
     assert all(seen <= ledger.published[event_id] for event_id, seen in ledger.handled[SEEN].items())
 
 
+async def test_two_hundred_publishers_whose_connection_is_cut_again_and_again_lose_nothing_and_none_hangs(
+    proxied: Proxied, amqp_url: str, ledger: Ledger
+):
+    proxy, url = proxied
+    async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
+        publishing = Publishing(bus, ledger)
+        async with publishing.going_on(side_by_side=200):
+            for _ in range(4):
+                await publishing.confirmed(200)
+                proxy.cut()
+        await all_handled(ledger)
+
+    assert publishing.failures
+    assert ledger.confirmed == set(ledger.published) == set(ledger.handled[SEEN])
+    assert publishing.slowest < 3.0 + SLACK
+
+
 @ONCE_OR_TWICE
 async def test_an_event_whose_confirm_was_lost_is_there_and_its_repetition_has_the_same_id(
     proxied: Proxied,

@@ -52,6 +52,26 @@ async def test_what_a_killed_worker_had_not_acked_is_handed_to_another(
     assert ledger.handled[SEEN] == Counter(dict.fromkeys(ledger.confirmed, 1))
 
 
+async def test_of_a_worker_that_is_killed_while_it_acks_many_together_nothing_is_acked_that_was_not_handled(
+    amqp_url: str, ledger: Ledger, log: Path
+):
+    async with bus_to(amqp_url) as bus:
+        async with bus.running(auditing(ledger)):
+            pass  # the queue exists from now on
+        publishing = Publishing(bus, ledger, timeout=30.0)
+        assert all(await asyncio.gather(*(publishing.publish(new_event_id()) for _ in range(2_000))))
+        for _ in range(2):
+            async with worker(amqp_url, "quick", log=log) as process:
+                await process.says_lines(800, within=STARTING)
+                await process.kill()
+                ledger.handled[SEEN].update(noted(process.said, "ended"))
+        assert ledger.lost(SEEN), "the last kill came too late to be in the middle"
+        async with bus.running(auditing(ledger)):
+            await all_handled(ledger)
+
+    assert not ledger.lost(SEEN)
+
+
 async def test_a_worker_killed_between_a_retry_copy_and_its_ack_leaves_two_copies_and_one_effect(
     amqp_url: str, ledger: Ledger, deliveries: Counter[str], log: Path
 ):

@@ -33,6 +33,8 @@ class PostgresInbox:
     deliveries in flight, so that they share the wait.
     """
 
+    at_once = None
+
     def __init__(self, lane: Lane, owner: Owner, statements: Statements, clock: Clock) -> None:
         self._lane = lane
         self._owner = owner

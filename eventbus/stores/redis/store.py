@@ -45,6 +45,8 @@ _SEPARATOR: Final = "\n"
 
 
 class RedisInbox:
+    at_once = None
+
     def __init__(self, server: Server, owner: Owner, clock: Clock) -> None:
         self._server = server
         self._owner = owner

@@ -16,6 +16,8 @@ from eventbus.stores.sqlite.statements import statements
 
 
 class SqliteInbox:
+    at_once = None
+
     def __init__(self, access: Access, owner: Owner, clock: Clock) -> None:
         self._access = access
         self._owner = owner

@@ -10,9 +10,9 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from eventbus.errors import InvalidEvent
+from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.messages import message_of, properties_of
 from eventbus.rabbitmq.topology import Names, bits
-from eventbus.rabbitmq.wire import Arrival
 from eventbus.transport import Message
 
 NAMES = Names("events")
@@ -26,9 +26,13 @@ def read(written: bytes) -> Basic.Properties:
     return header.properties
 
 
+def written(properties: Basic.Properties) -> bytes:
+    return ContentHeader(0, 0, properties).marshal()[12:]
+
+
 def arrived(exchange: str, routing_key: str, *, body: bytes = BODY, **properties: object) -> Message:
     described = Basic.Properties(**properties)  # type: ignore[arg-type]
-    return message_of(NAMES, Arrival(1, exchange, routing_key, False, described, body))
+    return message_of(NAMES, Arrival(1, exchange, routing_key, False, written(described), body))
 
 
 def test_properties_are_those_of_the_contract() -> None:

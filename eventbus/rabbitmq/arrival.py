@@ -1,0 +1,124 @@
+"""One delivery as it came from the wire; its properties are read when somebody asks for them."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from pamqp import decode
+
+
+class BadProperties(ValueError):
+    """The properties are not what AMQP says they are."""
+
+
+class Properties(NamedTuple):
+    """Those of class basic, in the order in which AMQP writes them (0-9-1, §1.8)."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: dict[str, Any] | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    message_type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    cluster_id: str | None = None
+
+
+class Arrival:
+    """One delivery: `tag` is the broker's, `header` the flags and properties as they came."""
+
+    __slots__ = ("_properties", "body", "exchange", "header", "redelivered", "routing_key", "tag")
+
+    def __init__(
+        self,
+        tag: int,
+        exchange: str,
+        routing_key: str,
+        redelivered: bool,  # noqa: FBT001  in the order of AMQP
+        header: bytes,
+        body: bytes,
+    ) -> None:
+        self.tag = tag
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.redelivered = redelivered
+        self.header = header
+        self.body = body
+        self._properties: Properties | None = None
+
+    @property
+    def properties(self) -> Properties:
+        """Raises `BadProperties`."""
+        if self._properties is None:
+            self._properties = read_properties(self.header)
+        return self._properties
+
+
+def read_properties(header: bytes) -> Properties:
+    """§4.2.6.1: two bytes of flags, the highest for the first property, then those that are there.
+
+    Text that is no UTF-8 is read with its odd bytes escaped. Raises `BadProperties`.
+    """
+    try:
+        return _read(header)
+    except (ValueError, OverflowError, IndexError, struct.error) as error:
+        raise BadProperties(f"properties cannot be read: {error}") from None
+
+
+def _read(header: bytes) -> Properties:
+    values: list[Any] = [None] * len(_KINDS)
+    at = 2
+    for position, kind in _present(header[:2]):
+        if kind is _TEXT:
+            begin, at = at + 1, at + 1 + header[at]
+            values[position] = header[begin:at].decode("utf-8", "backslashreplace")
+        elif kind is _OCTET:
+            values[position] = header[at]
+            at += 1
+        elif kind is _TIME:
+            values[position] = _time(header[at : at + 8])
+            at += 8
+        else:
+            size, values[position] = decode.field_table(header[at:])
+            at += size
+    if at != len(header):
+        raise BadProperties(f"{len(header)} bytes where {at} were expected")
+    return Properties(*values)
+
+
+@lru_cache(maxsize=256)
+def _present(flags: bytes) -> tuple[tuple[int, str], ...]:
+    """Position and kind of each property that the flags name."""
+    bits = int.from_bytes(flags)
+    if len(flags) != 2 or bits & 3:  # noqa: PLR2004
+        raise BadProperties(f"unknown flags {flags.hex()}")
+    return tuple((at, kind) for at, kind in enumerate(_KINDS) if bits & (0x8000 >> at))
+
+
+def _time(written: bytes) -> datetime:
+    """In whole seconds; what would be after February 2106 is milliseconds, as other clients write them."""
+    (seconds,) = _SECONDS.unpack(written)
+    if seconds > _LAST_SECOND:
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+_SECONDS: Final = struct.Struct(">Q")
+_LAST_SECOND: Final = 2**32 - 1
+_TEXT: Final = "text"
+_OCTET: Final = "octet"
+_TIME: Final = "time"
+_TABLE: Final = "table"
+_KINDS: Final = (
+    *(_TEXT, _TEXT, _TABLE, _OCTET, _OCTET, _TEXT, _TEXT, _TEXT),
+    *(_TEXT, _TIME, _TEXT, _TEXT, _TEXT, _TEXT),
+)

@@ -1,0 +1,99 @@
+"""The frames of the hot path as bytes, after AMQP 0-9-1 §4.2.3: type, channel, size, payload, end octet.
+
+A publish is a method frame, a content header and as many body frames as frame_max asks for (§4.2.6). Settling
+is one method frame. Integers are in network byte order (§4.2.5.1), texts have one octet of length in front
+(§4.2.5.3).
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Final
+
+from eventbus.value import value
+
+METHOD: Final = 1
+HEADER: Final = 2
+BODY: Final = 3
+"""Types of frames."""
+END: Final = 0xCE
+AROUND: Final = 8
+"""Bytes of a frame that are not its payload."""
+
+BASIC: Final = 60
+CHANNEL: Final = 20
+"""Classes."""
+PUBLISH: Final = 40
+RETURN: Final = 50
+DELIVER: Final = 60
+ACK: Final = 80
+NACK: Final = 120
+CLOSE: Final = 40
+"""Methods: of channel the last, of basic the others."""
+
+FRAME: Final = struct.Struct(">BHI")
+"""§4.2.3: type, channel, size of the payload."""
+NAME: Final = struct.Struct(">HH")
+"""§4.2.4: what the payload of a method frame begins with, its class and method."""
+CONTENT: Final = struct.Struct(">HHQ")
+"""§4.2.6.1: class, weight (0) and size of the whole body; then flags and properties."""
+ANSWER: Final = struct.Struct(">QB")
+"""basic.ack and basic.nack: delivery tag, and bits: 1 for `multiple`, of a nack 2 for `requeue`.
+
+basic.deliver has the same after its consumer tag, with 1 for `redelivered`.
+"""
+HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+"""§4.2.7."""
+
+_ANSWER_FRAME: Final = struct.Struct(">BHIHHQBB")
+_CONTENT_FRAME: Final = struct.Struct(">BHIHHQ")
+_END: Final = bytes([END])
+
+
+@value
+class Parcel:
+    """One publish: its route, its marshalled properties, its body."""
+
+    exchange: str
+    routing_key: str
+    mandatory: bool
+    properties: bytes
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.properties)
+
+
+def publish_frames(number: int, parcel: Parcel, max_body: int) -> bytes:
+    """Everything that one publish puts on the wire; `max_body` bytes of content fit one frame."""
+    method = _method_frame(number, parcel.exchange, parcel.routing_key, parcel.mandatory)
+    properties, body = parcel.properties, parcel.body
+    size = len(body)
+    header = _CONTENT_FRAME.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
+    if 0 < size <= max_body:
+        frame = FRAME.pack(BODY, number, size)
+        return b"".join((method, header, properties, _END, frame, body, _END))
+    frames = [method, header, properties, _END]
+    for begin in range(0, size, max_body):
+        part = body[begin : begin + max_body]
+        frames += (FRAME.pack(BODY, number, len(part)), part, _END)
+    return b"".join(frames)
+
+
+def ack(number: int, tag: int, *, multiple: bool = False) -> bytes:
+    return _ANSWER_FRAME.pack(METHOD, number, 13, BASIC, ACK, tag, multiple, END)
+
+
+def nack(number: int, tag: int, *, requeue: bool) -> bytes:
+    return _ANSWER_FRAME.pack(METHOD, number, 13, BASIC, NACK, tag, 2 if requeue else 0, END)
+
+
+@lru_cache(maxsize=1024)
+def _method_frame(number: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:  # noqa: FBT001
+    """basic.publish: a reserved short, exchange, routing key, and bits: 1 for `mandatory`."""
+    to, key = exchange.encode(), routing_key.encode()
+    name = NAME.pack(BASIC, PUBLISH) + b"\x00\x00"
+    method = b"%b%c%b%c%b%c" % (name, len(to), to, len(key), key, mandatory)
+    return FRAME.pack(METHOD, number, len(method)) + method + _END

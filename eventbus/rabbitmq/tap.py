@@ -1,0 +1,158 @@
+"""One channel's part of the stream: its frames, put together to what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from eventbus.errors import describe
+from eventbus.logs import get_logger
+from eventbus.rabbitmq import frames
+from eventbus.rabbitmq.arrival import Arrival
+from eventbus.rabbitmq.ask import closed_by_broker
+
+
+class Confirm(NamedTuple):
+    """The broker's answer to one publish, or with `multiple` to all up to it that have none yet."""
+
+    tag: int
+    multiple: bool
+    taken: bool
+
+
+class Returned(NamedTuple):
+    """A mandatory publish that no queue took; its confirm follows."""
+
+    exchange: str
+    routing_key: str
+
+
+OnArrival = Callable[[Arrival], None]
+OnConfirm = Callable[[Confirm], None]
+OnReturn = Callable[[Returned], None]
+OnRoom = Callable[[None], None]
+
+
+def nobody(_: object) -> None:
+    """Hears what is of no interest."""
+
+
+class Tap:
+    """Puts the frames of one channel together (§4.2.6): a method, and what it says follows as content."""
+
+    def __init__(self, on_close: Callable[[Exception], None]) -> None:
+        self.on_arrival: OnArrival = nobody
+        self.on_confirm: OnConfirm = nobody
+        self.on_return: OnReturn = nobody
+        self.on_room: OnRoom = nobody
+        self._on_close = on_close
+        self._complete: Callable[[bytes], None] | None = None
+        """What the content that follows belongs to; None: it is the driver's."""
+        self._tag = 0
+        self._redelivered = False
+        self._exchange = self._routing_key = ""
+        self._header = b""
+        self._body: list[bytes] = []
+        self._missing = 0
+
+    def resume(self) -> None:
+        _call(self.on_room, None)
+
+    def takes(self, kind: int, data: bytes, begin: int, end: int) -> bool:
+        if kind == frames.METHOD:
+            return self._takes_method(data, begin, end)
+        if self._complete is None:
+            return False
+        if kind == frames.BODY:
+            self._take_body(data[begin:end])
+        elif kind == frames.HEADER:
+            _, _, self._missing = frames.CONTENT.unpack_from(data, begin)
+            self._header = data[begin + frames.CONTENT.size : end]
+            if not self._missing:
+                self._end_content(self._complete, b"")
+        return kind in (frames.BODY, frames.HEADER)
+
+    def _takes_method(self, data: bytes, begin: int, end: int) -> bool:
+        self._complete = None  # a channel that is closed in the middle of a content never gets the rest
+        self._body.clear()
+        of, method = frames.NAME.unpack_from(data, begin)
+        at = begin + frames.NAME.size
+        if of == frames.BASIC:
+            if method == frames.DELIVER:
+                self._begin_delivery(data, at, end)
+                return True
+            if method in (frames.ACK, frames.NACK):
+                tag, bits = frames.ANSWER.unpack_from(data, at)
+                _call(self.on_confirm, Confirm(tag, bool(bits & 1), method == frames.ACK))
+                return True
+            if method == frames.RETURN:
+                self._begin_return(data, at, end)
+                return True
+        elif of == frames.CHANNEL and method == frames.CLOSE:
+            # The driver answers it, a few turns of the loop later: what is written after that would end the
+            # whole connection.
+            why, _ = _text(data, at + 2)
+            self._on_close(closed_by_broker(int.from_bytes(data[at : at + 2]), why))
+        return False
+
+    def _begin_delivery(self, data: bytes, at: int, end: int) -> None:
+        """Consumer tag, delivery tag, bits, exchange, routing key."""
+        at += 1 + data[at]
+        self._tag, bits = frames.ANSWER.unpack_from(data, at)
+        self._redelivered = bool(bits & 1)
+        self._begin_content(data, at + frames.ANSWER.size, end)
+        self._complete = self._arrived
+
+    def _begin_return(self, data: bytes, at: int, end: int) -> None:
+        """Reply code, reply text, exchange, routing key."""
+        at += 3 + data[at + 2]
+        self._begin_content(data, at, end)
+        self._complete = self._returned
+
+    def _begin_content(self, data: bytes, at: int, end: int) -> None:
+        self._exchange, at = _text(data, at)
+        self._routing_key, at = _text(data, at)
+        self._missing = 0
+        if at != end:
+            raise ValueError(f"{at - end} bytes missing")
+
+    def _take_body(self, value: bytes) -> None:
+        missing = self._missing = self._missing - len(value)
+        if missing > 0:
+            self._body.append(value)
+            return
+        if missing < 0 or self._complete is None:
+            raise ValueError("a body longer than it was said to be")
+        if self._body:
+            self._body.append(value)
+            value = b"".join(self._body)
+            self._body.clear()
+        self._end_content(self._complete, value)
+
+    def _end_content(self, complete: Callable[[bytes], None], body: bytes) -> None:
+        self._complete = None
+        complete(body)
+
+    def _arrived(self, body: bytes) -> None:
+        arrival = Arrival(self._tag, self._exchange, self._routing_key, self._redelivered, self._header, body)
+        _call(self.on_arrival, arrival)
+
+    def _returned(self, _: bytes) -> None:
+        _call(self.on_return, Returned(self._exchange, self._routing_key))
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    """A short text, and where it ends."""
+    end = at + 1 + data[at]
+    return data[at + 1 : end].decode(), end
+
+
+Heard = TypeVar("Heard")
+
+
+def _call(listener: Callable[[Heard], None], heard: Heard) -> None:
+    """An error here would end the connection with everything on it."""
+    try:
+        listener(heard)
+    except Exception as error:  # noqa: BLE001
+        get_logger("eventbus.rabbitmq").error("frame.failed", error=describe(error), exc_info=True)

@@ -1,0 +1,260 @@
+"""The stream against pamqp, which writes the frames here and knows nothing of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pamqp.frame
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pamqp.body import ContentBody
+from pamqp.commands import Basic, Channel, Connection, Queue
+from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
+
+from eventbus.rabbitmq.arrival import BadProperties, Properties, read_properties
+from eventbus.rabbitmq.ask import Lost, Refused
+from eventbus.rabbitmq.frames import Parcel, ack, nack, publish_frames
+from eventbus.rabbitmq.stream import HotStream
+from eventbus.rabbitmq.tap import Confirm, Returned, Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+HOT, COLD = 1, 2
+"""Channels: one that is tapped, one that is the driver's alone."""
+
+
+@dataclass
+class Heard:
+    """What came out of a stream at either end."""
+
+    told: list[object] = field(default_factory=list[object])
+    bodies: list[bytes] = field(default_factory=list[bytes])
+    closed: list[Exception] = field(default_factory=list[Exception])
+    left: bytes = b""
+    """For the driver."""
+    error: Exception | None = None
+
+
+async def hear(pieces: Iterable[bytes], *, largest: int = 131_072) -> Heard:
+    heard = Heard()
+    reader = asyncio.StreamReader()
+    stream = HotStream(reader, asyncio.get_running_loop())
+    stream.largest_frame = largest
+    tap = Tap(heard.closed.append)
+
+    def arrived(arrival: Any) -> None:
+        heard.told.append((arrival.tag, arrival.exchange, arrival.routing_key, arrival.redelivered))
+        heard.bodies.append(arrival.body)
+
+    tap.on_arrival, tap.on_confirm, tap.on_return = arrived, heard.told.append, heard.told.append
+    stream.register(HOT, tap)
+    for piece in pieces:
+        stream.data_received(piece)
+    if (error := reader.exception()) is not None:
+        heard.error = error
+        return heard
+    reader.feed_eof()
+    heard.left = await reader.read()
+    return heard
+
+
+def frames(channel: int, *parts: Any) -> bytes:
+    return b"".join(pamqp.frame.marshal(part, channel) for part in parts)
+
+
+def delivery(tag: int, body: bytes, *, channel: int = HOT, piece: int = 100) -> bytes:
+    parts = [ContentBody(body[at : at + piece]) for at in range(0, len(body), piece)]
+    method = Basic.Deliver(
+        "ctag", tag, redelivered=tag % 2 == 0, exchange="events", routing_key="order.créée"
+    )
+    return frames(channel, method, ContentHeader(0, len(body), Basic.Properties(message_id="evt")), *parts)
+
+
+OURS = (
+    delivery(1, b"")
+    + delivery(2, b"{}")
+    + delivery(3, b"x" * 250)
+    + frames(HOT, Basic.Ack(7, multiple=True), Basic.Nack(8))
+    + frames(HOT, Basic.Return(312, "NO_ROUTE", "events", "order.x"), ContentHeader(0, 1, Basic.Properties()))
+    + frames(HOT, ContentBody(b"y"))
+)
+THEIRS = (
+    frames(0, Heartbeat(), Connection.Blocked("low on memory"))
+    + frames(HOT, Basic.ConsumeOk("ctag"), Queue.DeclareOk("q", 1, 2))
+    + frames(
+        HOT, Basic.GetOk(4, False, "", "q", 0), ContentHeader(0, 2, Basic.Properties()), ContentBody(b"zz")
+    )
+    + delivery(9, b"of the driver", channel=COLD)
+)
+TOLD = [
+    (1, "events", "order.créée", False),
+    (2, "events", "order.créée", True),
+    (3, "events", "order.créée", False),
+    Confirm(7, multiple=True, taken=True),
+    Confirm(8, multiple=False, taken=False),
+    Returned("events", "order.x"),
+]
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    at = [0, *sorted(places), len(data)]
+    return [data[begin:end] for begin, end in itertools.pairwise(at)]
+
+
+async def test_what_is_frequent_is_taken_and_the_rest_reaches_the_driver_untouched() -> None:
+    heard = await hear([THEIRS + OURS])
+
+    assert heard.told == TOLD
+    assert heard.bodies == [b"", b"{}", b"x" * 250]
+    assert heard.left == THEIRS
+
+
+async def test_frames_may_be_cut_anywhere() -> None:
+    data = THEIRS + OURS
+    for place in range(len(data)):
+        heard = await hear(cut(data, [place]))
+        assert (heard.told, heard.left) == (TOLD, THEIRS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, len(OURS + THEIRS)), max_size=60))
+def test_they_may_come_in_any_pieces(places: list[int]) -> None:
+    heard = asyncio.run(hear(cut(OURS + THEIRS, places)))
+
+    assert (heard.told, heard.left) == (TOLD, THEIRS)
+
+
+async def test_a_channel_that_is_closed_in_the_middle_of_a_delivery_is_told_so_and_never_gets_the_rest() -> (
+    None
+):
+    begun = frames(HOT, Basic.Deliver("c", 1, False, "", "q"), ContentHeader(0, 9, Basic.Properties()))
+    close = frames(HOT, Channel.Close(406, "PRECONDITION_FAILED", 0, 0))
+
+    heard = await hear([begun + frames(HOT, ContentBody(b"123")) + close])
+
+    assert heard.left == close
+    assert not heard.told
+    (why,) = heard.closed
+    assert isinstance(why, Refused)
+    assert (why.code, why.problem) == (406, "PRECONDITION_FAILED")
+
+
+async def test_a_channel_that_the_broker_closes_for_its_own_reasons_is_lost() -> None:
+    heard = await hear([frames(HOT, Channel.Close(541, "INTERNAL_ERROR", 0, 0))])
+
+    assert isinstance(heard.closed[0], Lost)
+
+
+WRONG_END = delivery(1, b"{}")[:-1] + b"\x00"
+TOO_LONG = frames(HOT, Basic.Deliver("c", 1, False, "", "q"), ContentHeader(0, 1, Basic.Properties()))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (WRONG_END, "end octet"),
+        (b"\x01\x00\x01\xff\xff\xff\xff", "4294967295 bytes"),
+        (TOO_LONG + frames(HOT, ContentBody(b"12")), "longer"),
+        (b"\x01\x00\x01\x00\x00\x00\x05\x00\x3c\x00\x3c\x09\xce", "cannot be read"),
+        (frames(HOT, Basic.Deliver("c", 1, False, "", "q"))[:-2] + b"\xff\xce", "cannot be read"),
+    ],
+)
+async def test_who_speaks_no_amqp_is_not_listened_to_any_more(data: bytes, told: str) -> None:
+    heard = await hear([data, OURS])
+
+    assert not heard.told
+    assert isinstance(heard.error, ConnectionError)
+    assert told in str(heard.error)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TABLE = st.dictionaries(
+    st.text("abc-x", min_size=1, max_size=9),
+    st.booleans() | st.integers(-(2**31), 2**31 - 1) | TEXT | st.lists(TEXT, max_size=3),
+    max_size=4,
+)
+TIMES = st.integers(0, 2**32 - 1).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "content_type": TEXT,
+            "content_encoding": TEXT,
+            "headers": TABLE,
+            "delivery_mode": st.integers(1, 2),
+            "priority": st.integers(0, 255),
+            "correlation_id": TEXT,
+            "reply_to": TEXT,
+            "expiration": st.integers(0, 99).map(str),
+            "message_id": TEXT,
+            "timestamp": TIMES,
+            "message_type": TEXT,
+            "user_id": TEXT,
+            "app_id": TEXT,
+        },
+    )
+)
+def test_properties_are_read_as_pamqp_has_written_them(described: dict[str, Any]) -> None:
+    written = ContentHeader(0, 0, Basic.Properties(**described)).marshal()[12:]
+    expected = {name: value for name, value in described.items() if value != ""}
+
+    read = read_properties(written)
+
+    assert {name: value for name, value in read._asdict().items() if value not in (None, "")} == {
+        name: value for name, value in expected.items() if value is not None
+    }
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"\x80",
+        b"\x80\x00\x05abc",
+        b"\x20\x00\x00\x00\x00\x09",
+        b"\x00\x01\x00\x00",
+        b"\x00\x00more",
+        b"\x00\x40\x00",
+    ],
+)
+def test_properties_that_break_the_rules_are_told_from_those_that_do_not(header: bytes) -> None:
+    with pytest.raises(BadProperties):
+        read_properties(header)
+
+
+def test_a_text_that_is_no_utf_8_is_read_with_its_bytes_escaped() -> None:
+    assert read_properties(b"\x80\x00\x02\xffa") == Properties(content_type="\\xffa")
+
+
+@given(st.binary(max_size=40), st.integers(4, 30))
+def test_a_publish_is_what_pamqp_reads(body: bytes, max_body: int) -> None:
+    properties = ContentHeader(0, 0, Basic.Properties(message_id="evt")).marshal()[12:]
+    rest = publish_frames(HOT, Parcel("events", "order.créée", True, properties, body), max_body)
+    parts: list[Any] = []
+    while rest:
+        size, channel, part = pamqp.frame.unmarshal(rest)
+        assert channel == HOT
+        parts.append(part)
+        rest = rest[size:]
+
+    publish, header, *bodies = parts
+    assert (publish.exchange, publish.routing_key, publish.mandatory) == ("events", "order.créée", True)
+    assert (header.body_size, header.properties.message_id) == (len(body), "evt")
+    assert b"".join(part.value for part in bodies) == body
+    assert all(0 < len(part.value) <= max_body for part in bodies)
+
+
+def test_answers_are_what_pamqp_writes() -> None:
+    assert ack(HOT, 2**40, multiple=True) == frames(HOT, Basic.Ack(2**40, True))
+    assert ack(HOT, 1) == frames(HOT, Basic.Ack(1, False))
+    assert nack(HOT, 5, requeue=True) == frames(HOT, Basic.Nack(5, False, True))
+    assert nack(HOT, 5, requeue=False) == frames(HOT, Basic.Nack(5, False, False))
