@@ -21,6 +21,15 @@ from tests.support.postgres_server import PostgresServer, create_database, drop_
 from tests.support.rabbitmq_node import RabbitNode
 from tests.support.redis_server import RedisServer, numbered_database, opened_empty
 
+LONG_ONES_FIRST = (
+    "tests/faults/test_cluster.py",  # both of them come to one worker, which starts one cluster for them
+    "tests/e2e/",
+    "tests/faults/",
+    "tests/typing/",
+    "tests/integration/",
+)
+"""So that no worker is left alone with a long test at the end of a run."""
+
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
 SHARED_STORES = pytest.StashKey[list[PostgresServer | RedisServer]]()
@@ -41,6 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
     lifeline = Lifeline()
     config.add_cleanup(lifeline.cut)
     config.stash[RUN_DIRECTORY] = lifeline.directory
+
+
+@pytest.hookimpl(trylast=True)  # among themselves they stay in the random order of pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        long = (n for n, place in enumerate(LONG_ONES_FIRST) if item.nodeid.startswith(place))
+        return next(long, len(LONG_ONES_FIRST))
+
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's

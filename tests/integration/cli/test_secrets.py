@@ -56,27 +56,27 @@ def given_up(cli: Cli) -> Cli:
     return cli
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("show", "evt_1", QUEUE),
-        ("show", "evt_1", QUEUE, "--output", "json"),
-        ("list", QUEUE),
-        ("list", QUEUE, "--output", "json"),
-        ("list", QUEUE, "--group"),
-        ("stats", QUEUE),
-        ("export", QUEUE),
-        ("redrive", QUEUE, "--dry-run", "--output", "json"),
-        ("discard", QUEUE, "--dry-run", "--reason", "no", "--output", "json"),
-    ],
+LOOKING = (
+    ("show", "evt_1", QUEUE),
+    ("show", "evt_1", QUEUE, "--output", "json"),
+    ("list", QUEUE),
+    ("list", QUEUE, "--output", "json"),
+    ("list", QUEUE, "--group"),
+    ("stats", QUEUE),
+    ("export", QUEUE),
+    ("redrive", QUEUE, "--dry-run", "--output", "json"),
+    ("discard", QUEUE, "--dry-run", "--reason", "no", "--output", "json"),
 )
-def test_no_verb_of_dead_shows_a_secret(given_up: Cli, arguments: tuple[str, ...]):
-    done = given_up("dead", *arguments)
 
-    assert done.code == 0, done.err
-    assert "card.added" in done.out
-    for secret in (NUMBER, CODE):
-        assert secret not in done.out + done.err
+
+def test_no_verb_of_dead_shows_a_secret(given_up: Cli):
+    for arguments in LOOKING:  # none of which changes anything, so one dead letter is enough for all
+        done = given_up("dead", *arguments)
+
+        assert done.code == 0, (arguments, done.err)
+        assert "card.added" in done.out, arguments
+        for secret in (NUMBER, CODE):
+            assert secret not in done.out + done.err, arguments
 
 
 def test_an_export_is_whole_with_reveal(given_up: Cli):
