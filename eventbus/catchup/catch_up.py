@@ -26,8 +26,6 @@ from eventbus.service import Member
 from eventbus.store import Inbox, StoreUnavailable
 from eventbus.transport import Transport
 
-_IN_EVERY_QUEUE: Final = 1.0
-"""Seconds after which an event that was routed before the queue was bound lies in the log, on every node."""
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at what another process is doing."""
 
@@ -120,7 +118,7 @@ class CatchUp:
             await self._leave()
             return False
         bound_at = (await self._shared.history.bounds()).end
-        await _within(stop, _IN_EVERY_QUEUE)
+        await _within(stop, self._shared.transport.log_lag)
         if stop.is_set():
             await self._leave()
             return False
