@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from eventbus import handling_time
-from eventbus.catchup import CatchUps
+from eventbus.catchup import CatchUps, check_starts
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec, Limits
 from eventbus.connecting import connect
@@ -236,6 +236,7 @@ class Bus:
         late = [member for service in services for member in service if member.subscription.start != "new"]
         if not late or shared is None:
             return None
+        check_starts(late)
         if (logbook := shared.store.logbook) is None:
             problem = f"it starts in the past, and the store {shared.store.url} cannot keep how far it is"
             remedy = "Use a store with transactions: EVENTBUS_STORE=sqlite:///eventbus.db, or postgresql://…"

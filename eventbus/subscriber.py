@@ -51,6 +51,8 @@ class Subscriber:
         self.member = member
         self.ready = asyncio.Event()
         """Set while events are handed over to it, from the history or from its queue."""
+        self.live = asyncio.Event()
+        """Set when events come from its queue for the first time: the past is over."""
         self.tried = asyncio.Event()
         """Set when the broker has handed over to it once, or has said why it never will."""
         self._declare = declare
@@ -115,6 +117,8 @@ class Subscriber:
             self._pause_length, self._trouble = PAUSE_AFTER_TROUBLE, ""
             self.tried.set()
             self.ready.set()
+            if self._catch_up is None or self._catch_up.has_ended:
+                self.live.set()
             stack.callback(self.ready.clear)
             async with asyncio.TaskGroup() as group:
                 for _ in range(subscription.concurrency):

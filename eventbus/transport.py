@@ -187,6 +187,11 @@ class Transport(Protocol):
         """Seconds that a consumer may hold a delivery until the broker takes it back; None: for ever."""
         ...
 
+    @property
+    def log_lag(self) -> float:
+        """Seconds after which the log has whatever was routed before a queue was bound."""
+        ...
+
     async def open(self) -> None:
         """Connect; raise `BrokerUnreachable` when that does not succeed within the connect timeout."""
         ...

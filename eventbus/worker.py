@@ -66,6 +66,10 @@ class Worker:
         """Whether the broker hands over to every subscription."""
         return bool(self._subscribers) and all(each.ready.is_set() for each in self._subscribers)
 
+    async def caught_up(self) -> None:
+        """Return when no subscription has history before it any more, and each takes from its queue."""
+        await asyncio.gather(*(each.live.wait() for each in self._subscribers))
+
     async def start(self, declare: Declare | None = None) -> None:
         """`declare`: where the queues are still to be declared, each by its own subscription."""
         began = time.perf_counter()

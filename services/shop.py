@@ -86,6 +86,10 @@ class Shop:
     def maildir(self) -> Path:
         return self.directory / "mails"
 
+    @property
+    def analytics_database(self) -> Path:
+        return self.directory / "analytics.db"
+
     def outside(self) -> tuple[Part, ...]:
         """What does not belong to the shop, but must be there for it: the gateway and the mail server."""
         return (
@@ -130,6 +134,11 @@ class Shop:
             "ORDER_LATENCY_ANALYTICS": str(self.latencies.analytics),
         }
         return Part("order", (sys.executable, "-m", "services.order.main"), environment, self.ports.order)
+
+    def analytics(self) -> Part:
+        """Not one of the four: it may join when all of them have run for years."""
+        environment = {**self._environment(), "ANALYTICS_DATABASE": str(self.analytics_database)}
+        return Part("analytics", (sys.executable, "-m", "services.analytics.main"), environment)
 
     def worker(self, service: str, number: int = 1) -> Part:
         """A worker of a service; those of one service share its work."""

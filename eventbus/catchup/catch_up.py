@@ -8,7 +8,7 @@ live      the queue; what came to both meanwhile is in the inbox by then, and is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,17 +17,16 @@ from typing import Final
 from eventbus.catchup.consumption import HistoryConsumption
 from eventbus.catchup.copies import Copies
 from eventbus.catchup.progress import KIND, Progress
-from eventbus.clock import Clock
+from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec
+from eventbus.errors import InvalidSubscription
 from eventbus.history import History, Period, Place, Wanted
-from eventbus.logbook import Logbook
+from eventbus.logbook import Logbook, OutOfHand
 from eventbus.logs import get_logger
 from eventbus.service import Member
 from eventbus.store import Inbox, StoreUnavailable
 from eventbus.transport import Transport
 
-_IN_EVERY_QUEUE: Final = 1.0
-"""Seconds after which an event that was routed before the queue was bound lies in the log, on every node."""
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at what another process is doing."""
 
@@ -55,6 +54,8 @@ class CatchUp:
         self._shared = shared
         self._progress: Progress | None = None
         self._holds = False
+        self._in_doubt = False
+        """Nobody knows whether the page is in our hand: the answer was lost."""
         self._log = get_logger("eventbus.catchup").bind(service=member.service, subscription=member.queue)
 
     @property
@@ -88,6 +89,7 @@ class CatchUp:
             shared.history.read(progress.place, until=progress.until, since=since),
             Wanted(self._member.subscription.patterns, period=Period(since)),
             prefetch=prefetch,
+            in_order=self._member.subscription.batch is None,
             copies=Copies(shared.transport, self._queue, shared.clock),
             codec=shared.codec,
             note=self._note,
@@ -103,7 +105,11 @@ class CatchUp:
     async def _take(self) -> bool:
         """Whether its page is in our hand; in any case, what is known of it."""
         if not self._holds:
+            if self._in_doubt:
+                await self._shared.logbook.leave(KIND, self._queue)
+            self._in_doubt = True
             self._holds, page = await self._shared.logbook.take(KIND, self._queue, "")
+            self._in_doubt = False
             self._progress = Progress.of(page.text)
             if not self._holds and self._progress is None:
                 self._log.debug("catch_up.elsewhere")
@@ -120,7 +126,7 @@ class CatchUp:
             await self._leave()
             return False
         bound_at = (await self._shared.history.bounds()).end
-        await _within(stop, _IN_EVERY_QUEUE)
+        await _within(stop, self._shared.transport.log_lag)
         if stop.is_set():
             await self._leave()
             return False
@@ -153,7 +159,11 @@ class CatchUp:
 
     async def _write(self, progress: Progress) -> None:
         """Raises `OutOfHand` where this process was taken for dead."""
-        await self._shared.logbook.write(KIND, self._queue, progress.text())
+        try:
+            await self._shared.logbook.write(KIND, self._queue, progress.text())
+        except OutOfHand:
+            self._holds, self._in_doubt = False, True
+            raise
         self._progress = progress
 
     async def _leave(self) -> None:
@@ -162,6 +172,16 @@ class CatchUp:
         except StoreUnavailable:
             return  # still ours, as far as anybody knows
         self._holds = False
+
+
+def check_starts(members: Sequence[Member]) -> None:
+    """Raises `InvalidSubscription` for one that is to begin in the future."""
+    now = SystemClock().now()  # a test's clock may stand before the history that a service wants
+    for member in members:
+        start = member.subscription.start
+        if isinstance(start, datetime) and start > now:
+            problem = f"start={start.isoformat()} is in the future"
+            raise InvalidSubscription(member.queue, problem, "Name a time that has been, or leave start out")
 
 
 async def _within(stop: asyncio.Event, seconds: float) -> None:

@@ -14,6 +14,7 @@ from eventbus.catchup.copies import Copies
 from eventbus.codec import Codec
 from eventbus.errors import Unreadable
 from eventbus.history import Piece, Place, Wanted
+from eventbus.logs import get_logger
 from eventbus.outcome import Ack, Outcome
 from eventbus.transport import Delivery, Message
 
@@ -21,6 +22,10 @@ NOTE_EVERY: Final = 1.0
 """Seconds between two notes of how far it is: so much is read again after a kill."""
 _AHEAD: Final = 2000
 """Deliveries that may be read and not settled, most of them behind others of their keys."""
+_OF_MISSING: Final = (
+    "the log's retention removed them before they were read: keep it for longer (EVENTBUS_LOG_MAX_AGE_DAYS, "
+    "EVENTBUS_LOG_MAX_BYTES), or run `eventbus archive`"
+)
 
 Note = Callable[[Place, int], Awaitable[None]]
 """Told up to where everything is handled, and how many entries that were since the last time."""
@@ -47,7 +52,7 @@ class HistoryConsumption:
     """A `Consumption`. It ends when the history is through and everything of it is settled.
 
     Of events with one key, each is handed over when the one before it is settled: their order is kept
-    however many are handled side by side. A retry goes to the subscription's queue, for later.
+    however many are handled side by side (not with `in_order=False`). A retry goes to the subscription's queue, for later.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class HistoryConsumption:
         wanted: Wanted,
         *,
         prefetch: int,
+        in_order: bool,
         copies: Copies,
         codec: Codec,
         note: Note,
@@ -65,6 +71,7 @@ class HistoryConsumption:
         self._source = pieces
         self._wanted = wanted
         self._prefetch = prefetch
+        self._in_order = in_order
         self._copies = copies
         self._codec = codec
         self._note = note
@@ -82,6 +89,7 @@ class HistoryConsumption:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._log = get_logger("eventbus.catchup").bind(subscription=queue)
 
     async def __aenter__(self) -> Self:
         self._tasks = [
@@ -143,10 +151,14 @@ class HistoryConsumption:
                 while self._unsettled > _AHEAD and not self._stopped:
                     self._room.clear()
                     await self._room.wait()
+                if self._stopped:
+                    return
         self._is_through = True
         self._wake.set()
 
     def _take(self, piece: Piece) -> None:
+        if piece.missing:
+            self._log.error("catch_up.missing", entries=piece.missing, advice=_OF_MISSING)
         wanted = self._of_use(piece.messages)
         opened = _Open(piece.place, len(piece.messages), len(wanted))
         self._pieces.append(opened)
@@ -178,7 +190,7 @@ class HistoryConsumption:
             return True
 
     def _key(self, message: Message) -> str | None:
-        if b'"key"' not in message.body:
+        if not self._in_order or b'"key"' not in message.body:
             return None
         try:
             return self._codec.decode(message).key

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from eventbus.clock import Clock
-from eventbus.errors import SendFailed, describe, shorten
-from eventbus.headers import for_dead_letter, for_retry
+from eventbus.errors import InvalidEvent, SendFailed, describe, shorten
+from eventbus.headers import NO_HEADERS, for_dead_letter, for_retry
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.transport import Message, Transport
@@ -47,8 +47,20 @@ class Copies:
                     return False
                 await self._clock.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            except InvalidEvent as error:
+                return await self._without_headers(ended, error)
             else:
                 return True
+
+    async def _without_headers(self, ended: Sequence[tuple[Message, Outcome]], error: InvalidEvent) -> bool:
+        """Nothing was sent: what a stranger wrote into the headers of one of them cannot be written again."""
+        if len(ended) > 1:
+            return all([await self.send([each]) for each in ended])
+        ((message, outcome),) = ended
+        if not message.headers:
+            raise error
+        self._log.error("copy.without_headers", error=describe(error), event_id=message.event_id)
+        return await self.send([(replace(message, headers=NO_HEADERS), outcome)])
 
     def _copy(self, message: Message, outcome: Outcome) -> Message | None:
         now = self._clock.now()

@@ -21,16 +21,28 @@ PROGRAM: Final = "services.demo"
 @click.option("--orders", metavar="N", type=click.IntRange(min=1), help="How many orders to place.")
 @click.option("--port", metavar="P", type=click.IntRange(0, 65535), help="Where the order API listens.")
 @click.option("--once", is_flag=True, help="Place the orders, wait for them, print the summary, and end.")
+@click.option("--late-subscriber", is_flag=True, help="Let an analytics service join when they are placed.")
 @common_options
-def demo(common: Common, orders: int | None, port: int | None, once: bool) -> int:  # noqa: FBT001
+def demo(
+    common: Common,
+    orders: int | None,
+    port: int | None,
+    once: bool,  # noqa: FBT001
+    late_subscriber: bool,  # noqa: FBT001
+) -> int:
     """Run the shop on this machine: order API, payment, email and warehouse.
 
     With --once it places its orders, waits until all of them are handled, prints a summary, and ends with 0
     only if every order ended as it should.
 
+    With --late-subscriber a service joins that did not exist when the orders were placed. It reads what it
+    has missed in the history, and its totals are printed beside those of the order service; they have to be
+    equal.
+
     \b
     Examples:
       eventbus demo
+      eventbus demo --once --late-subscriber
       eventbus demo --once --orders 50 --url amqp://guest:guest@localhost/
     """
     use_working_directory()
@@ -42,6 +54,7 @@ def demo(common: Common, orders: int | None, port: int | None, once: bool) -> in
         arguments += ["--orders", str(orders)] if orders is not None else []
         arguments += ["--port", str(port)] if port is not None else []
         arguments += ["--once"] if once else []
+        arguments += ["--late-subscriber"] if late_subscriber else []
         _become([sys.executable, "-m", PROGRAM, *arguments])
     complain(
         f"the demo is not part of the installed package: there is no {PROGRAM} here. "

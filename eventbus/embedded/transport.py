@@ -60,6 +60,11 @@ class EmbeddedTransport:
         """None: a delivery is its consumer's until it is settled, or the process dies."""
         return None
 
+    @property
+    def log_lag(self) -> float:
+        """None: an event comes to its queues and to the log in one transaction."""
+        return 0.0
+
     async def open(self) -> None:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
         async with self._opening:

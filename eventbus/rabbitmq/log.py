@@ -24,6 +24,8 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import LogBounds, LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
+LOG_LAG: Final = 1.0
+"""Seconds after which what one node routed before another bound a queue lies in the stream; see the port."""
 _QUIET: Final = 1.0
 """Seconds without an entry, after which a broker that has found a time counts as having found nothing."""
 

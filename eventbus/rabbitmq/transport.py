@@ -17,7 +17,7 @@ from eventbus.rabbitmq.dead_letters import browse
 from eventbus.rabbitmq.declare import declare
 from eventbus.rabbitmq.diff import diff
 from eventbus.rabbitmq.inspection import inspect
-from eventbus.rabbitmq.log import Log
+from eventbus.rabbitmq.log import LOG_LAG, Log
 from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
@@ -67,6 +67,11 @@ class RabbitMQTransport:
     def handling_limit(self) -> float | None:
         """The broker's consumer_timeout, as the options tell: no client can ask for it."""
         return self._options.consumer_timeout
+
+    @property
+    def log_lag(self) -> float:
+        """An event that another node routed before it heard of the binding is on its way to the stream."""
+        return LOG_LAG
 
     async def open(self) -> None:
         _quieten_driver()

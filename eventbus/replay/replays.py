@@ -81,9 +81,7 @@ class Replays:
         if replay.state in _ENDED:
             raise InvalidReplay(f"{replay_id} is {replay.state}", "Begin a new one")
         async with self._in_turn(replay):
-            is_ours, _ = await self._means.logbook.take(KIND, replay.id, replay.text())
-            if not is_ours:
-                raise ReplayRunning(replay.request.subscription, replay.id)
+            replay = await self._taken(replay)
             request = replay.request if rate is None else replace(replay.request, rate=rate)
             return await self._carried_out(replace(replay, state="running", request=request), tell)
 
@@ -123,14 +121,29 @@ class Replays:
         if replay.state == "running":
             await self._means.logbook.ask(KIND, replay_id, CANCEL)
             return replay
-        is_ours, _ = await self._means.logbook.take(KIND, replay_id, "")
-        if not is_ours:  # it was resumed this moment
+        try:
+            cancelled = replace(await self._taken(replay), state="cancelled")
+        except ReplayRunning:  # it was resumed this moment
             await self._means.logbook.ask(KIND, replay_id, CANCEL)
             return replay
-        cancelled = replace(replay, state="cancelled")
         await self._means.logbook.write(KIND, replay_id, cancelled.text())
         await self._means.logbook.leave(KIND, replay_id)
         return cancelled
+
+    async def _taken(self, replay: Replay) -> Replay:
+        """As it is now that its page is in our hand: it may have gone on since it was looked at.
+
+        Raises `ReplayRunning`, and `InvalidReplay` where it has ended.
+        """
+        logbook = self._means.logbook
+        is_ours, page = await logbook.take(KIND, replay.id, replay.text())
+        if not is_ours:
+            raise ReplayRunning(replay.request.subscription, replay.id)
+        now = replay_of(page.text, is_in_hand=False)
+        if now.state in _ENDED:
+            await logbook.leave(KIND, replay.id)
+            raise InvalidReplay(f"{replay.id} is {now.state} by now", "Begin a new one")
+        return now
 
     async def _carried_out(self, replay: Replay, tell: Tell) -> Replay:
         try:

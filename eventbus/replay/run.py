@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from eventbus.codec import Codec
 from eventbus.errors import InvalidEvent, SendFailed, Unreadable, describe, shorten
 from eventbus.headers import REPLAY_ID, REPROCESS, for_redrive
 from eventbus.history import History, Piece
-from eventbus.logbook import Logbook
+from eventbus.logbook import Logbook, OutOfHand
 from eventbus.logs import get_logger
 from eventbus.pace import Pace
 from eventbus.replay.state import KIND, Replay, State
@@ -33,7 +33,7 @@ _TIMEOUT: Final = 10.0
 """Seconds that the broker gets for them."""
 _NOTE_EVERY: Final = 0.5
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 5.0
 """Seconds between two tries while the broker takes nothing: it is away, or the queue is full."""
 _MOST_TOLD: Final = 20
 
@@ -47,6 +47,14 @@ class Means:
     logbook: Logbook
     codec: Codec
     clock: Clock
+
+
+class _Ended(Exception):
+    """Somebody has wished it."""
+
+    def __init__(self, state: State) -> None:
+        self.state: State = state
+        super().__init__(state)
 
 
 class Run:
@@ -69,15 +77,17 @@ class Run:
         try:
             async with aclosing(reading) as pieces:
                 async for piece in pieces:
-                    if (ended := await self._piece(piece)) is not None:
-                        return await self._end(ended)
+                    await self._piece(piece)
             return await self._end("done")
+        except _Ended as ended:
+            return await self._end(ended.state)
         except BaseException:
-            await self._note()  # so that it goes on from here, and not from the last note
+            with suppress(StoreUnavailable, OutOfHand):  # what is raised is why it ends
+                await self._note()  # so that it goes on from here, and not from the last note
             raise
 
-    async def _piece(self, piece: Piece) -> State | None:
-        """How it has ended, if it was ended meanwhile."""
+    async def _piece(self, piece: Piece) -> None:
+        """Raises `_Ended`."""
         wanted, unreadable = self._replay.wanted.pick(piece.messages, self._means.codec)
         self._report(unreadable)
         for begin in range(0, len(wanted), self._pace.batch):
@@ -85,8 +95,7 @@ class Run:
             await self._pace.wait(len(some))
             sent = await self._send([self._addressed(message) for message in some])
             self._replay = replace(self._replay, sent=self._replay.sent + sent)
-            if (ended := await self._note_in_time()) is not None:
-                return ended
+            await self._note_in_time()
         self._replay = replace(
             self._replay,
             place=piece.place,
@@ -94,7 +103,7 @@ class Run:
             unreadable=self._replay.unreadable + len(unreadable),
             missing=self._replay.missing + piece.missing,
         )
-        return await self._note_in_time()
+        await self._note_in_time()
 
     def _addressed(self, message: Message) -> Message:
         """The same bytes and event_id, to one queue."""
@@ -113,6 +122,7 @@ class Run:
                 if (problem := describe(error)) != told:
                     self._log.warning("replay.waiting", problem=problem)
                     told = problem
+                await self._note_in_time()
                 await self._means.clock.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except InvalidEvent as error:
@@ -128,15 +138,17 @@ class Run:
         self._replay = replace(self._replay, unreadable=self._replay.unreadable + 1)
         return 0
 
-    async def _note_in_time(self) -> State | None:
+    async def _note_in_time(self) -> None:
+        """Raises `_Ended` where somebody wishes it."""
         if time.monotonic() - self._noted < _NOTE_EVERY:
-            return None
+            return
         try:
             wish = await self._note()
         except StoreUnavailable as error:  # it may be back before the next note
             self._log.warning("replay.not_noted", problem=error.problem)
-            return None
-        return _ENDS.get(wish)
+            return
+        if (state := _ENDS.get(wish)) is not None:
+            raise _Ended(state)
 
     async def _note(self) -> str:
         """What somebody wishes."""

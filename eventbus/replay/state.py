@@ -62,9 +62,7 @@ class Replay:
     @property
     def wanted(self) -> Wanted:
         request = self.request
-        return Wanted(
-            self.patterns, request.types or ("#",), Period(request.since, request.until or self.began_at)
-        )
+        return Wanted(self.patterns, request.types or ("#",), Period(request.since, request.until))
 
     def text(self) -> str:
         return _TEXT.dump_json(self).decode()

@@ -60,6 +60,8 @@ class TestBus:
         await self._bus.__aenter__()
         try:
             self._worker = await self._bus.start(*self._services)
+            async with asyncio.timeout(PATIENCE):
+                await self._worker.caught_up()
         except BaseException:
             await self._bus.__aexit__(None, None, None)
             raise

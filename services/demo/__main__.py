@@ -1,8 +1,10 @@
-"""python -m services.demo [--url URL] [--orders N] [--port P] [--once | --serve] [--output table|json]
+"""python -m services.demo [--url URL] [--orders N] [--port P] [--once | --serve] [--late-subscriber]
+                        [--output table|json]
 
 Starts the whole shop on this machine, sends orders through it, shows them on their way, and checks how each
 of them ended. With --once it stops then, and exits with 0 only if every order ended as it should; else it
-goes on serving until it is interrupted.
+goes on serving until it is interrupted. With --late-subscriber an analytics service joins when the orders are
+placed, reads what it has missed in the history, and has to come to the totals that the order service has.
 
 Exit codes: 0 done; 1 failed; 2 usage; 4 broker unreachable; 130 interrupted.
 """
@@ -30,6 +32,7 @@ from eventbus import Bus
 from eventbus.errors import BrokerUnreachable, ConfigurationError
 from services.demo.audit import complaints
 from services.demo.customers import Customers, OrderRefused, Snapshot
+from services.demo.late import Comparison, compare
 from services.demo.launcher import Launcher, PartFailed, free_ports
 from services.demo.plan import plan
 from services.demo.view import Output, Report, View
@@ -52,6 +55,7 @@ class Options:
     orders: int
     port: int | None
     once: bool
+    late_subscriber: bool
     output: Output
 
 
@@ -129,23 +133,39 @@ class _Demo:
         async with httpx2.AsyncClient(base_url=shop.orders_url, timeout=30, trust_env=False) as client:
             customers = Customers(client, self.view.flow)
             with self.view.live():
-                snapshot = await _unless_one_fails(self._place(customers), launcher)
+                snapshot = await _unless_one_fails(self._place(customers, shop, launcher), launcher)
+            late = await _unless_one_fails(self._late(shop, customers, snapshot), launcher)
             charges = (await client.get(f"{shop.gateway_url}/charges")).raise_for_status().json()
         return Report(
             broker=_broker(shop.url),
             placed=customers.placed,
             orders=snapshot["newest"],
-            complaints=complaints(customers.placed, snapshot["newest"], charges, shop.maildir),
+            complaints=[
+                *complaints(customers.placed, snapshot["newest"], charges, shop.maildir),
+                *(late.complaints if late is not None else ()),
+            ],
+            late=late,
             seconds=time.monotonic() - placing,
         )
 
-    async def _place(self, customers: Customers) -> Snapshot:
+    async def _place(self, customers: Customers, shop: Shop, launcher: Launcher) -> Snapshot:
         looking_on = asyncio.create_task(customers.look_on())
         try:
             await customers.place(plan(self.options.orders))
+            if self.options.late_subscriber:
+                self.view.say(f"{self.options.orders} orders are placed: analytics joins …")
+                await launcher.start([shop.analytics()])
         finally:
             looking_on.cancel()
         return await customers.follow(time.monotonic() + PATIENCE + self.options.orders)
+
+    async def _late(self, shop: Shop, customers: Customers, snapshot: Snapshot) -> Comparison | None:
+        """What the late subscriber has come to, where there is one."""
+        if not self.options.late_subscriber:
+            return None
+        ours = {each.order_id for each in customers.placed}
+        orders = [order for order in snapshot["newest"] if order["order_id"] in ours]
+        return await compare(orders, shop.analytics_database, deadline=time.monotonic() + PATIENCE)
 
     async def _serve(self, shop: Shop, launcher: Launcher) -> int:
         """Until it is interrupted, which is the way to end it."""
@@ -226,6 +246,9 @@ def _options() -> Options:
     ending.add_argument("--once", action="store_true", help="stop when the orders have ended")
     ending.add_argument("--serve", action="store_true", help="go on serving, the default")
     parser.add_argument(
+        "--late-subscriber", action="store_true", help="an analytics service joins when the orders are placed"
+    )
+    parser.add_argument(
         "--output", choices=("table", "json"), default="table", help="how to print the summary"
     )
     given = parser.parse_args()
@@ -233,7 +256,9 @@ def _options() -> Options:
         raise Usage(f"--orders {given.orders}: place from 1 to {MOST_ORDERS}")
     if given.port and not _is_free(given.port):
         raise Usage(f"--port {given.port}: something else listens there; leave it out for a free one")
-    return Options(_absolute(given.url), given.orders, given.port, given.once, given.output)
+    return Options(
+        _absolute(given.url), given.orders, given.port, given.once, given.late_subscriber, given.output
+    )
 
 
 def _absolute(url: str | None) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from services.demo.customers import Placed, Snapshot
+    from services.demo.late import Comparison
 
 Output = Literal["table", "json"]
 
@@ -72,6 +73,8 @@ class Report:
     orders: Sequence[Mapping[str, Any]]
     complaints: Sequence[str]
     seconds: float
+    late: Comparison | None = None
+    """None: nobody came late."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -82,7 +85,7 @@ class Report:
             "complaints": list(self.complaints),
             "ok": not self.complaints,
             "seconds": round(self.seconds, 1),
-        }
+        } | ({} if self.late is None else {"late_subscriber": self.late.as_json()})
 
     @property
     def ended(self) -> Counter[str]:
@@ -131,6 +134,8 @@ class View:
             return
         out = Console(highlight=False)
         out.print(_answers(report), _endings(report))
+        if report.late is not None:
+            out.print(_late(report.late))
         for complaint in report.complaints:
             out.print(f"[red]✗[/] {escape(complaint)}")
         if not report.complaints:
@@ -190,4 +195,19 @@ def _endings(report: Report) -> Table:
     expected = Counter(each.planned.ending for each in report.placed)
     for ending in ENDINGS:
         table.add_row(ending, str(expected[ending]), str(report.ended[ending]))
+    return table
+
+
+def _late(late: Comparison) -> Table:
+    table = Table(title="what the late subscriber has counted", title_justify="left")
+    for column in ("", "currency"):
+        table.add_column(column)
+    for column in ("orders", "revenue"):
+        table.add_column(column, justify="right")
+    for currency, total in late.expected.items():
+        table.add_row("order service", currency, str(total.orders), str(total.revenue))
+    for each in late.totals:
+        table.add_row(f"analytics, {each.day}", each.currency, str(each.orders), str(each.revenue))
+    if late.of_before:
+        table.caption = f"and {late.of_before} orders that were in the history before"
     return table

@@ -96,6 +96,18 @@ async def test_every_order_ends_as_it_should_twice_in_a_row(tmp_path: Path, brok
         assert summary["ended"] == {"completed": 16, "declined": 2, "out_of_stock": 2}
 
 
+async def test_a_late_subscriber_comes_to_the_totals_that_the_order_service_has(
+    tmp_path: Path, broker_url: str | None
+):
+    arguments = ("--once", "--orders", "3", "--late-subscriber", "--output", "json")
+    ended = await run(tmp_path, *arguments, *on(broker_url))
+
+    assert ended.code == 0, ended.err
+    late: dict[str, Any] = json.loads(ended.out)["late_subscriber"]
+    assert late["order_service"] == {"EUR": {"orders": 3, "revenue": "65.97"}}
+    assert sum(each["orders"] for each in late["analytics"]) == 3
+
+
 async def test_the_answer_times_stand_beside_each_other(tmp_path: Path):
     ended = await run(tmp_path, "--once", "--orders", "10")
 

@@ -54,6 +54,7 @@ class ScriptedTransport:
 
     url = "scripted:"
     handling_limit = None
+    log_lag = 0.0
 
     def __init__(self) -> None:
         self.sent: list[Message] = []

@@ -76,7 +76,7 @@ def test_a_name_says_what_is_inside() -> None:
 def test_compose_starts_what_there_is_to_start() -> None:
     services = YAML(typ="safe").load(ROOT / "compose.yaml")["services"]  # pyright: ignore[reportUnknownMemberType]
     commands = [service["command"].split() for service in services.values() if "command" in service]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         match command:
             case ["python", "-m", module]:

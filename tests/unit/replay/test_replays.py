@@ -1,0 +1,130 @@
+"""Replays whose page changes, or whose broker takes nothing, in the middle of a question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from eventbus import Bus, Envelope, Event, Service, subscribe
+from eventbus.errors import SendFailed, SendFate
+from eventbus.ids import new_event_id
+from eventbus.replay import InvalidReplay, NoSuchReplay, ReplayRequest, Replays
+from eventbus.store import StoreUnavailable
+from tests.support.eventually import eventually
+
+
+class Booked(Event, type="account.booked"):
+    number: int
+
+
+@subscribe(Booked)
+async def ledger(event: Booked) -> None: ...
+
+
+LEDGER = ReplayRequest("bank.ledger")
+
+
+@pytest_asyncio.fixture
+async def bus(tmp_path: Path) -> AsyncGenerator[Bus]:
+    async with Bus(f"sqlite:///{tmp_path / 'events.db'}", source="test") as bus:
+        await bus.transport.apply(Service("bank", [ledger]).topology)
+        yield bus
+
+
+@pytest_asyncio.fixture
+async def replays(bus: Bus) -> Replays:
+    return await bus.replays()
+
+
+def booked(number: int, at: datetime) -> Envelope[Booked]:
+    return Envelope.wrap(Booked(number=number), event_id=new_event_id(), timestamp=at)
+
+
+async def begun(bus: Bus, replays: Replays) -> str:
+    """The id of one that was interrupted soon."""
+    await bus.publish_many([booked(n, datetime.now(UTC)) for n in range(50)])
+    prepared = await replays.prepare(replace(LEDGER, rate=5))
+    running = asyncio.create_task(replays.run(prepared))
+
+    async def is_known() -> str:
+        return (await replays.find(prepared.id)).id
+
+    await eventually(is_known, within=5, despite=NoSuchReplay)
+    running.cancel()
+    await asyncio.wait({running})
+    return prepared.id
+
+
+async def test_one_that_ended_a_moment_ago_is_neither_cancelled_nor_resumed(bus: Bus, replays: Replays):
+    replay_id = await begun(bus, replays)
+    before = await replays.find(replay_id)
+    await replays.resume(replay_id, rate=1000)
+    late = await bus.replays()
+
+    async def found(_: str) -> Any:
+        return before  # what somebody has seen who was interrupted then
+
+    late.find = found  # type: ignore[method-assign]
+
+    with pytest.raises(InvalidReplay, match="is done"):
+        await late.cancel(replay_id)
+    with pytest.raises(InvalidReplay, match="is done"):
+        await late.resume(replay_id)
+    assert (await replays.find(replay_id)).state == "done"
+
+
+async def test_one_that_waits_for_its_broker_can_be_cancelled(bus: Bus, replays: Replays):
+    await bus.publish(Booked(number=1))
+    send = bus.transport.send
+
+    async def refusing(messages: Any, *, timeout: float) -> None:
+        if messages[0].queue is not None:
+            raise SendFailed("the queue is full", [SendFate.NOT_SENT])
+        await send(messages, timeout=timeout)
+
+    bus.transport.send = refusing  # type: ignore[method-assign]
+    prepared = await replays.prepare(LEDGER)
+    running = asyncio.create_task(replays.run(prepared))
+
+    async def asked() -> bool:
+        await replays.cancel(prepared.id)
+        return True
+
+    await eventually(asked, within=5, despite=NoSuchReplay)
+    async with asyncio.timeout(10):
+        assert (await running).state == "cancelled"
+
+
+async def test_who_ends_it_while_the_store_is_away_sees_that_it_was_he(bus: Bus, replays: Replays):
+    await bus.publish_many([booked(n, datetime.now(UTC)) for n in range(50)])
+    prepared = await replays.prepare(replace(LEDGER, rate=5))
+    running = asyncio.create_task(replays.run(prepared))
+
+    async def is_known() -> str:
+        return (await replays.find(prepared.id)).id
+
+    await eventually(is_known, within=5, despite=NoSuchReplay)
+
+    async def away(*_: Any) -> Any:
+        raise StoreUnavailable("sqlite:///events.db", "the disk is full")
+
+    replays._means.logbook.write = away  # type: ignore[method-assign]
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+
+
+async def test_a_publisher_whose_clock_is_ahead_is_replayed_too(bus: Bus, replays: Replays):
+    await bus.publish_many([booked(1, datetime.now(UTC) + timedelta(minutes=5))])
+
+    done = await replays.run(await replays.prepare(LEDGER))
+
+    assert done.sent == 1
