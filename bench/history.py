@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -26,7 +27,6 @@ from eventbus.replay import ReplayRequest
 from eventbus.settings import Settings
 
 EVENTS = 20_000
-KEPT = "bench.kept"
 _PIECE = 5_000
 _ROUND = count()
 
@@ -64,17 +64,27 @@ async def _opened(broker: str, place: Path) -> AsyncGenerator[Bus]:
         url=broker or f"sqlite:///{place / 'events.db'}",
         store=f"sqlite:///{place / 'store.db'}" if broker else None,
         namespace=f"bench{place.name}",
+        management_url=_management(broker),
     )
     async with Bus(source="bench", settings=settings) as bus:
         yield bus
 
 
+def _management(broker: str) -> str | None:
+    """That of a private node is 10 000 ports above."""
+    address = urlsplit(broker)
+    if address.port in (None, 5672):
+        return None
+    return f"http://{address.hostname}:{address.port + 10_000}"
+
+
 async def _round(bus: Bus, events: int) -> list[tuple[str, Timed]]:
-    await bus.transport.apply(topology([_service("kept", Counter())]))
+    service = _service(bus, "kept", Counter())
+    await bus.transport.apply(topology([service]))
     published = await _timed(lambda: _publish(bus, events))
     from_queue = await _handled(bus, "kept", "new", events)
     from_history = await _handled(bus, "late", "beginning", events)
-    replayed = await _timed(lambda: _replay(bus))
+    replayed = await _timed(lambda: _replay(bus, service.members[0].queue))
     return [
         ("publish_many", published),
         ("replay", replayed),
@@ -88,14 +98,15 @@ async def _publish(bus: Bus, events: int) -> None:
         await bus.publish_many(orders(min(_PIECE, events - begin)), timeout=60)
 
 
-async def _replay(bus: Bus) -> None:
+async def _replay(bus: Bus, subscription: str) -> None:
     replays = await bus.replays()
-    await replays.run(await replays.prepare(ReplayRequest(KEPT, types=(OrderPlaced.__event_type__,))))
+    request = ReplayRequest(subscription, types=(OrderPlaced.__event_type__,))
+    await replays.run(await replays.prepare(request))
 
 
 async def _handled(bus: Bus, name: str, start: Literal["new", "beginning"], events: int) -> Timed:
     counter = Counter()
-    async with bus.running(_service(name, counter, start)):
+    async with bus.running(_service(bus, name, counter, start)):
         await counter.wait_for(1)
         began = time.perf_counter(), time.process_time()
         await counter.wait_for(events, within=600)
@@ -108,12 +119,12 @@ async def _timed(work: Callable[[], Awaitable[None]]) -> Timed:
     return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
 
 
-def _service(name: str, counter: Counter, start: Literal["new", "beginning"] = "new") -> Service:
+def _service(bus: Bus, name: str, counter: Counter, start: Literal["new", "beginning"] = "new") -> Service:
     @subscribe(OrderPlaced, name=name, prefetch=200, concurrency=100, start=start)
     async def take(_event: OrderPlaced) -> None:
         counter.count()
 
-    return Service("bench", [take])
+    return Service(f"of_{bus.settings.namespace}", [take])
 
 
 def _rates(name: str, timed: list[Timed], events: int) -> Rates:

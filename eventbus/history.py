@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -170,3 +172,46 @@ class History:
         async with self._transport.log(start, until=until) as batches:
             async for batch in batches:
                 yield Piece([each.message for each in batch], Place(place.number, batch[-1].offset + 1))
+
+
+async def read_ahead(pieces: AsyncGenerator[Piece], most: int = 4) -> AsyncGenerator[Piece]:
+    """Reads on while what was read is worked on; what has come meanwhile, `most` pieces, comes as one.
+
+    To be closed, as by `contextlib.aclosing`; then `pieces` is closed too.
+    """
+    waiting: deque[Piece] = deque()
+    changed, room = asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                waiting.append(piece)
+                changed.set()
+                while len(waiting) >= most:
+                    room.clear()
+                    await room.wait()
+
+    reading = asyncio.create_task(read(), name="history")
+    reading.add_done_callback(lambda _: changed.set())
+    try:
+        while waiting or not reading.done():
+            if not waiting:
+                changed.clear()
+                await changed.wait()
+                continue
+            together = list(waiting)
+            waiting.clear()
+            room.set()
+            yield _joined(together)
+        reading.result()
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    return Piece(
+        [message for piece in pieces for message in piece.messages],
+        pieces[-1].place,
+        sum(piece.missing for piece in pieces),
+    )

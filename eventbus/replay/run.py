@@ -12,7 +12,7 @@ from eventbus.clock import Clock
 from eventbus.codec import Codec
 from eventbus.errors import InvalidEvent, SendFailed, Unreadable, describe, shorten
 from eventbus.headers import REPLAY_ID, REPROCESS, for_redrive
-from eventbus.history import History, Piece
+from eventbus.history import History, Piece, read_ahead
 from eventbus.logbook import Logbook, OutOfHand
 from eventbus.logs import get_logger
 from eventbus.pace import Pace
@@ -28,7 +28,7 @@ _ENDS: Final[dict[str, State]] = {PAUSE: "paused", CANCEL: "cancelled"}
 
 Tell = Callable[[Replay], None]
 
-_TOGETHER: Final = 500
+_TOGETHER: Final = 2000
 _TIMEOUT: Final = 10.0
 """Seconds that the broker gets for them."""
 _NOTE_EVERY: Final = 0.5
@@ -75,7 +75,7 @@ class Run:
         replay = self._replay
         reading = self._means.history.read(replay.place, until=replay.end, since=replay.request.since)
         try:
-            async with aclosing(reading) as pieces:
+            async with aclosing(read_ahead(reading)) as pieces:
                 async for piece in pieces:
                     await self._piece(piece)
             return await self._end("done")
