@@ -61,7 +61,7 @@ async def test_it_reads_no_further_ahead_than_it_is_told():
         await anext(pieces)
         await eventually(lambda: source.read >= 4)
 
-        assert source.read <= 3 + 2  # what was given out, and what waits
+        assert source.read <= 3 + 3  # what was given out, and what waits
 
     assert source.is_closed
 
@@ -69,10 +69,14 @@ async def test_it_reads_no_further_ahead_than_it_is_told():
 async def test_an_error_comes_after_what_was_read_before_it():
     source = Source(3, ValueError("the log is gone"))
     read: list[Message] = []
-    with pytest.raises(ValueError, match="the log is gone"):
+
+    async def read_all() -> None:
         async with aclosing(read_ahead(source.pieces())) as pieces:
             async for each in pieces:
-                read += each.messages
+                read.extend(each.messages)
+
+    with pytest.raises(ValueError, match="the log is gone"):
+        await read_all()
 
     assert len(read) == 3
     assert source.is_closed
