@@ -155,7 +155,8 @@ def subscribe(  # noqa: PLR0913 -- the public signature: every one has a default
     `concurrency` events are handled side by side in one process; `prefetch` (default: twice that, or two
     batches) are handed over in advance. Errors go by `retry`. With `batch` the handler takes a list.
     `start`: "new", or what a subscription that is new handles first: all history from its "beginning", or
-    what happened since a time. `on_replay="skip"`: events that come from a replay are passed over.
+    what happened since a time. New is what the store knows nothing of; what has been running is not.
+    `on_replay="skip"`: events that come from a replay are passed over, also where they would repair a gap.
     `deduplicate`: what this subscription has handled before is acked and not handled again; see
     `Settings.store` for where that is remembered.
     """

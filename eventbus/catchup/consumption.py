@@ -52,8 +52,8 @@ class HistoryConsumption:
     """A `Consumption`. It ends when the history is through and everything of it is settled.
 
     Of events with one key, each is handed over when the one before it is settled: their order is kept
-    however many are handled side by side (not with `in_order=False`). A retry goes to the subscription's
-    queue, for later.
+    however many are handled side by side. With `in_order=False` keys are not looked at, so that a batch of
+    one key gets full. A retry goes to the subscription's queue, for later.
     """
 
     def __init__(

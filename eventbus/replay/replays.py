@@ -169,7 +169,8 @@ class Replays:
             return tuple(await self._means.transport.patterns(request.subscription))
         except ConfigurationError as error:
             if not request.types:
-                remedy = f"Name the types of events, as in types=('order.*',) or --type: {error}"
+                why = str(error).rstrip(".")
+                remedy = f"Name the types of events, as in types=('order.*',) or --type: {why}"
                 raise InvalidReplay("what the subscription is bound to is not known", remedy) from error
             get_logger("eventbus.replay").warning("replay.bindings_unknown", problem=str(error))
             return ("#",)
