@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from eventbus.embedded.neighbours import house, is_gone
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.queueing import Registered, hand_back, is_alive
 from eventbus.embedded.routing import queue_id
@@ -21,7 +22,7 @@ _BEGIN: Final = (
     "INSERT INTO eventbus_session (id, pid, heartbeat) VALUES (?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat"
 )
-_SILENT: Final = "SELECT id FROM eventbus_session WHERE NOT heartbeat BETWEEN ? AND ?"
+_OTHERS: Final = "SELECT id, pid, heartbeat FROM eventbus_session WHERE id <> ?"
 _CONSUMERS: Final = "SELECT id, queue FROM eventbus_consumer WHERE session = ?"
 
 
@@ -30,7 +31,7 @@ class Session:
 
     def __init__(self, id: str, options: EmbeddedOptions, now: Callable[[], datetime]) -> None:
         """`now`: the bus's clock, for what is written into dead letters."""
-        self._id = id
+        self._id = f"{house()} {id}"
         self._options = options
         self._now = now
         self._begun = False
@@ -43,6 +44,7 @@ class Session:
         found = queue_id(connection, queue)
         connection.execute(_BEGIN, (self._id, os.getpid(), _machine_time()))
         self._begun = True
+        self._bury_neighbours(transaction)  # so that what they held comes before what came later
         row = (self._id, found)
         added = connection.execute("INSERT INTO eventbus_consumer (session, queue) VALUES (?, ?)", row)
         if added.lastrowid is None:
@@ -80,9 +82,19 @@ class Session:
     def bury_the_dead(self, transaction: Transaction) -> None:
         """A heartbeat from the future counts as silence too: the machine's clock was set back since."""
         now, expiry = _machine_time(), int(self._options.session_expiry * 1_000_000)
-        for (session,) in transaction.connection.execute(_SILENT, (now - expiry, now + expiry)).fetchall():
-            if session != self._id:
+        for session, _, heartbeat in self._others(transaction):
+            if not now - expiry <= heartbeat <= now + expiry:
                 self._remove(transaction, session)
+        self._bury_neighbours(transaction)
+
+    def _bury_neighbours(self, transaction: Transaction) -> None:
+        """Processes of this machine that are gone: nobody has to wait for their heartbeat."""
+        for session, process, _ in self._others(transaction):
+            if house() and session.startswith(f"{house()} ") and is_gone(process):
+                self._remove(transaction, session)
+
+    def _others(self, transaction: Transaction) -> list[tuple[str, int, int]]:
+        return transaction.connection.execute(_OTHERS, (self._id,)).fetchall()
 
     def _say_alive(self, transaction: Transaction) -> None:
         update = "UPDATE eventbus_session SET heartbeat = ? WHERE id = ?"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.embedded import EmbeddedTransport
+from eventbus.embedded import EmbeddedOptions, EmbeddedTransport
 from eventbus.embedded.watch import Watch
 from eventbus.outcome import Ack, RetryAfter
 from eventbus.transport import LogEntry
@@ -23,6 +23,7 @@ from tests.unit.embedded.program import HASTY, PATIENT
 from tests.unit.embedded.words import (
     CHARGE,
     ORDERS,
+    bodies,
     handling,
     history,
     next_batch,
@@ -30,6 +31,7 @@ from tests.unit.embedded.words import (
     send,
     settle,
     stats_of,
+    take,
 )
 
 STARTS_WITHIN = 30.0
@@ -181,3 +183,19 @@ async def test_readers_do_not_wait_for_a_writer(path: Path, open_transport: Open
             assert (await stats_of(transport, CHARGE)).ready == 1
             assert await transport.diff(ORDERS) == []
             assert await transport.dead_letters(CHARGE, limit=1) == []
+
+
+async def test_what_a_killed_process_held_comes_before_what_came_later(
+    path: Path, open_transport: OpenTransport
+):
+    """At once: its number is nobody's any more, so nobody waits for its heartbeat to fail."""
+    transport = await open_transport(path, EmbeddedOptions(heartbeat=60, session_expiry=300))
+    await transport.apply(ORDERS)
+    held = [order(b"poison"), order(b"one"), order(b"two")]
+    await send(transport, *held)
+    async with program(path, "suffer") as victim:
+        await eventually(lambda: victim._process.returncode is not None, within=STARTS_WITHIN)
+    await send(transport, order(b"later"))
+
+    async with transport.consume(CHARGE, prefetch=10) as consumption:
+        assert bodies(await take(consumption, 4)) == [b"poison", b"one", b"two", b"later"]

@@ -287,16 +287,3 @@ async def test_handlers_that_do_not_come_to_rest_are_told(monkeypatch: pytest.Mo
         with pytest.raises(TimeoutError, match=r"handlers did not come to rest within 0.05 s"):
             await bus.publish(OrderCreated())
         may_end.set()
-
-
-async def test_a_service_that_begins_in_the_past_is_live_when_the_test_begins():
-    seen: list[int] = []
-
-    @subscribe(OrderCreated, start="beginning")
-    async def count(event: OrderCreated) -> None:
-        seen.append(event.order_id)
-
-    async with TestBus(Service("analytics", [count])) as bus:
-        await bus.publish(OrderCreated(order_id=1))
-
-    assert seen == [1]
