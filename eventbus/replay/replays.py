@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from eventbus.history import Piece, Place
 from eventbus.logs import get_logger
 from eventbus.replay.run import CANCEL, PAUSE, Means, Run, Tell
 from eventbus.replay.state import KIND, Replay, ReplayRequest, replay_of
+from eventbus.store import StoreUnavailable
 from eventbus.topic import check_pattern
 
 _TURN: Final = "replaying"
@@ -155,14 +156,19 @@ class Replays:
     async def _in_turn(self, replay: Replay) -> AsyncGenerator[None]:
         """One replay at a time for each subscription; raises `ReplayRunning`."""
         subscription, logbook = replay.request.subscription, self._means.logbook
-        is_ours, page = await logbook.take(_TURN, subscription, replay.id)
+        try:
+            is_ours, page = await logbook.take(_TURN, subscription, replay.id)
+        except StoreUnavailable:  # and nobody knows whether it is in our hand now
+            with suppress(StoreUnavailable):
+                await logbook.leave(_TURN, subscription)
+            raise
         if not is_ours:
             raise ReplayRunning(subscription, page.text)
         try:
             await logbook.write(_TURN, subscription, replay.id)
             yield
         finally:
-            await logbook.erase(_TURN, subscription)
+            await logbook.leave(_TURN, subscription)
 
     async def _patterns(self, request: ReplayRequest) -> tuple[str, ...]:
         try:

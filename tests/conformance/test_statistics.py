@@ -53,8 +53,12 @@ async def test_what_is_handed_over_is_not_ready(transport: Transport) -> None:
 
     async with transport.consume(CHARGE, prefetch=4) as consumption:
         held = await drive.take(consumption, 4)
-        stats = await _reaches(transport, ready=6)
-        assert stats.in_flight in (None, 4)
+        await _reaches(transport, ready=6)
+
+        async def is_in_flight() -> bool:  # RabbitMQ counts it every five seconds
+            return (await drive.stats_of(transport, CHARGE)).in_flight in (None, 4)
+
+        await eventually(is_in_flight, within=sizes.PATIENCE)
         await drive.settle(consumption, held, ACK)
 
 

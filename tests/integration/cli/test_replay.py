@@ -66,6 +66,14 @@ def test_one_that_is_killed_is_interrupted_and_goes_on(everywhere: Cli):
 
     assert resumed.code == 0, resumed.err
     assert json.loads(resumed.out)["sent"] >= 200
+    assert replays(everywhere)[0]["state"] == "done"
+    worker = everywhere.start("run", "shop:payment")
+    worker.says("worker.ready")
+    eventually_sync(lambda: len(handled(everywhere)) >= 200, within=30)
+    last = everywhere("publish", "order.created", '{"order_id": 200, "total": "3.00"}')
+    assert last.code == 0
+    eventually_sync(lambda: 200 in handled(everywhere), within=30)
+    assert handled(everywhere) == list(range(201))  # each once, though the queue had most of them three times
 
 
 def test_ctrl_c_leaves_one_that_can_be_cancelled(cli: Cli):
