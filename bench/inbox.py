@@ -20,7 +20,7 @@ from tests.support.lifeline import Lifeline
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
 
-EVENTS = 5_000
+EVENTS = 20_000
 WITHOUT = "no inbox"
 
 
