@@ -178,7 +178,7 @@ def _stepped(
 
 def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event:
     try:
-        return target.model_validate(envelope.data)
+        return target.__pydantic_validator__.validate_python(envelope.data)
     except ValidationError as error:
         field, problem, _ = _first(error)
     except Exception as error:  # noqa: BLE001 -- a validator of the model's own; no retry makes it pass

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -67,7 +66,7 @@ def looks_readable(body: bytes, limits: JsonLimits) -> bool:
     return False
 
 
-_SPACE_BEFORE_COLON: Final = re.compile(rb'"[ \t\r\n]+:')
+_SPACE: Final = b" \t\r\n"
 _INFINITE: Final = (math.inf, -math.inf)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for code in range(128)) + bytes(128)
@@ -76,20 +75,18 @@ _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for cod
 def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
     """Whether a body that parsed can have no duplicate names, no huge numbers and no deep nesting.
 
-    Every member is written `"…":`, and strings can only add to that count: so when it equals the number of
-    members that came out of the parser, no name came twice.
+    Without its spaces every member is written `"…":`, and strings can only add to that count: so when it
+    equals the number of members that came out of the parser, no name came twice.
     """
     if _has_long_number(body, limits):
         return False
-    if body.count(b"{") + body.count(b"[") > limits.nesting and _depth(parsed) > limits.nesting:
-        return False
-    if _SPACE_BEFORE_COLON.search(body):
-        return False
-    return _members(parsed) == body.count(b'":')
+    return _members(parsed, limits.nesting) == body.translate(None, _SPACE).count(b'":')
 
 
-def _members(value: Any) -> int:
-    """How many object members there are in a parsed value; -1 where a number is infinite."""
+def _members(value: Any, levels: int) -> int:
+    """How many object members a parsed value has; -1 where it is nested deeper, or a number is infinite."""
+    if not levels:
+        return -1
     count = 0
     if value.__class__ is dict:
         count = len(value)
@@ -97,7 +94,7 @@ def _members(value: Any) -> int:
     for each in value:
         kind = each.__class__
         if kind is dict or kind is list:
-            if (below := _members(each)) < 0:
+            if (below := _members(each, levels - 1)) < 0:
                 return below
             count += below
         elif kind is float and each in _INFINITE:
@@ -107,8 +104,7 @@ def _members(value: Any) -> int:
 
 def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
     """Whether there may be a number over the limit: it has at most three runs of digits, one of them long."""
-    run = limits.digits // 4
-    return len(body) > run and b"0" * run in body.translate(_DIGITS_AS_ZEROS)
+    return len(body) > limits.digits and b"0" * (limits.digits // 4) in body.translate(_DIGITS_AS_ZEROS)
 
 
 def _depth(root: object) -> int:

@@ -69,9 +69,30 @@ def read_properties(header: bytes) -> Properties:
     Text that is no UTF-8 is read with its odd bytes escaped. Raises `BadProperties`.
     """
     try:
-        return _read(header)
+        return _read_usual(header) if header[:2] == _USUAL else _read(header)
     except (ValueError, OverflowError, IndexError, struct.error) as error:
         raise BadProperties(f"properties cannot be read: {error}") from None
+
+
+def _read_usual(header: bytes) -> Properties:
+    """Of most of our own messages: only id and time differ from one to the next, and the rest is known.
+
+    Takes half the time of `_read`, which takes the second most of all that is done to a delivery.
+    """
+    at = 4 + header[2]
+    end = at + 1 + header[at]
+    (seconds,) = _SECONDS.unpack_from(header, end)
+    content_type, delivery_mode, message_type, app_id = _around(header[2:at], header[end + 8 :])
+    message_id = header[at + 1 : end].decode("utf-8", "backslashreplace")
+    given = (None, message_id, _time(seconds), message_type, None, app_id, None)
+    return Properties(content_type, None, None, delivery_mode, None, None, None, *given)
+
+
+@lru_cache(maxsize=256)
+def _around(before: bytes, after: bytes) -> tuple[str | None, int | None, str | None, str | None]:
+    """What stands before the id and after the time of usual properties."""
+    read = _read(_USUAL_AROUND + before + after)
+    return read.content_type, read.delivery_mode, read.message_type, read.app_id
 
 
 def _read(header: bytes) -> Properties:
@@ -85,7 +106,7 @@ def _read(header: bytes) -> Properties:
             values[position] = header[at]
             at += 1
         elif kind is _TIME:
-            values[position] = _time(header[at : at + 8])
+            values[position] = _time(*_SECONDS.unpack(header[at : at + 8]))
             at += 8
         else:
             size, values[position] = decode.field_table(header[at:])
@@ -104,14 +125,16 @@ def _present(flags: bytes) -> tuple[tuple[int, str], ...]:
     return tuple((at, kind) for at, kind in enumerate(_KINDS) if bits & (0x8000 >> at))
 
 
-def _time(written: bytes) -> datetime:
+def _time(seconds: float) -> datetime:
     """In whole seconds; what would be after February 2106 is milliseconds, as other clients write them."""
-    (seconds,) = _SECONDS.unpack(written)
     if seconds > _LAST_SECOND:
         seconds /= 1000
     return datetime.fromtimestamp(seconds, UTC)
 
 
+_USUAL: Final = b"\x90\xe8"
+_USUAL_AROUND: Final = b"\x90\x28"
+"""Flags of content type, delivery mode, id, time, type and app id, and the same without id and time."""
 _SECONDS: Final = struct.Struct(">Q")
 _LAST_SECOND: Final = 2**32 - 1
 _TEXT: Final = "text"
