@@ -32,7 +32,8 @@ def _in_utc(value: object) -> datetime:
     if isinstance(value, str) and _RFC_3339.fullmatch(value) is not None:
         value = datetime.fromisoformat(value.upper())
     if not isinstance(value, datetime):
-        raise ValueError("must be RFC 3339 with an offset, such as '2025-02-15T10:00:00Z'")
+        problem = "must be RFC 3339 with an offset, such as '2025-02-15T10:00:00Z'"
+        raise ValueError(problem)  # noqa: TRY004  a TypeError would pass through pydantic
     if value.tzinfo is None:
         raise ValueError("must have a time zone: datetime.now(UTC), not datetime.now()")
     try:
