@@ -178,11 +178,13 @@ def _stepped(
 
 def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event:
     try:
-        return target.__pydantic_validator__.validate_python(envelope.data)
+        event: Event = target.__pydantic_validator__.validate_python(envelope.data)
     except ValidationError as error:
         field, problem, _ = _first(error)
     except Exception as error:  # noqa: BLE001 -- a validator of the model's own; no retry makes it pass
         field, problem = "data", describe(error)
+    else:
+        return event
     raise Unreadable(
         Reason.INVALID_DATA, f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}"
     )
