@@ -41,9 +41,7 @@ async def run(url: str, rounds: int, console: Console) -> None:
         }
         bus = await stack.enter_async_context(Bus(url, source="bench"))
         await bus.transport.apply(topology([counting_service(Counter())]))
-        raw = RawClient(url)
-        await raw.open()
-        stack.push_async_callback(raw.close)
+        raw = await stack.enter_async_context(RawClient(url))
         sides = {WITHOUT: Side(partial(publish_many, bus, EVENTS), raw.purge)}
         for name, store_url in stores.items():
             store = store_for(store_url)

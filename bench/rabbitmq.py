@@ -7,6 +7,9 @@ Neither validates nor encodes anything there, so the difference is what an event
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
@@ -17,9 +20,13 @@ from bench.work import Counter, OrderPlaced, counting_service, orders
 from eventbus import Bus
 from eventbus.bus import topology
 
+RAW = "raw aio-pika"
 EVENTS = 5_000
+FEW_EVENTS = 500
 IN_FLIGHT = 300
-PREFETCH = 200
+PREFETCH = 500
+MOMENT = 0.001
+"""Seconds."""
 QUEUE = "bench.count"
 BODY = (
     b'{"event_id":"evt_%032d","event_type":"bench.order_placed","timestamp":"2025-02-15T10:00:00Z",'
@@ -28,31 +35,46 @@ BODY = (
 
 
 async def run(url: str, rounds: int, console: Console) -> None:
-    async with Bus(url, source="bench") as bus:
-        await bus.transport.apply(topology([counting_service(Counter())]))
-        raw = RawClient(url)
-        await raw.open()
-        try:
-            publishing: dict[str, Side] = {
-                "raw aio-pika, gathered": Side(raw.publish, raw.purge),
-                "eventbus, gathered": Side(lambda: publish_gathered(bus), raw.purge),
-                "eventbus, publish_many": Side(lambda: publish_many(bus), raw.purge),
-            }
-            rates = await alternate(publishing, rounds)
-            show("Publish, confirmed", rates, "raw aio-pika, gathered", console)
+    with TemporaryDirectory() as directory:
+        in_memory = Bus(url, source="bench", store="memory://")
+        in_sqlite = Bus(url, source="bench", store=f"sqlite:///{Path(directory) / 'inbox.db'}")
+        async with in_memory as bus, in_sqlite, RawClient(url) as raw:
+            await bus.transport.apply(topology([counting_service(Counter())]))
+            await raw.open_exchange()
+            for title, sides in _cases(raw, bus, in_sqlite).items():
+                show(title, await alternate(sides, rounds), RAW, console)
 
-            async def fill() -> None:
-                await raw.purge()
-                await publish_many(bus)
 
-            consuming: dict[str, Side] = {
-                "raw aio-pika, callback": Side(raw.consume, fill),
-                "eventbus, handler": Side(lambda: consume(bus), fill),
-            }
-            rates = await alternate(consuming, rounds)
-            show("Consume and ack (filling not counted)", rates, "raw aio-pika, callback", console)
-        finally:
-            await raw.close()
+def _cases(raw: RawClient, bus: Bus, in_sqlite: Bus) -> dict[str, dict[str, Side]]:
+    async def fill() -> None:
+        await raw.purge()
+        await publish_many(bus)
+
+    return {
+        "Publish, confirmed": {
+            RAW: Side(raw.publish, raw.purge),
+            "eventbus, gathered": Side(lambda: publish_gathered(bus), raw.purge),
+            "eventbus, publish_many": Side(lambda: publish_many(bus), raw.purge),
+        },
+        "Publish, one by one": {
+            RAW: Side(raw.publish_one_by_one, raw.purge),
+            "eventbus": Side(lambda: publish_one_by_one(bus), raw.purge),
+        },
+        "Consume and ack (filling not counted)": {
+            RAW: Side(raw.consume, fill),
+            "eventbus, no inbox": Side(lambda: consume(bus, deduplicate=False), fill),
+            "eventbus, inbox in memory": Side(lambda: consume(bus), fill),
+            "eventbus, inbox in SQLite": Side(lambda: consume(in_sqlite), fill),
+        },
+        "The same, the handler awaits 1 ms": {
+            RAW: Side(lambda: raw.consume(waits=MOMENT), fill),
+            "eventbus, inbox in memory": Side(lambda: consume(bus, waits=MOMENT), fill),
+        },
+        "Publish and consume at once": {
+            RAW: Side(raw.publish_and_consume, raw.purge),
+            "eventbus, publish_many, inbox in memory": Side(lambda: publish_and_consume(bus), raw.purge),
+        },
+    }
 
 
 async def publish_many(bus: Bus, count: int = EVENTS) -> int:
@@ -65,9 +87,24 @@ async def publish_gathered(bus: Bus) -> int:
     return EVENTS
 
 
-async def consume(bus: Bus) -> int:
+async def publish_one_by_one(bus: Bus) -> int:
+    for event in orders(FEW_EVENTS):
+        await bus.publish(event)
+    return FEW_EVENTS
+
+
+async def consume(bus: Bus, *, deduplicate: bool = True, waits: float = 0.0) -> int:
     counter = Counter()
-    async with bus.running(counting_service(counter, prefetch=PREFETCH)):
+    service = counting_service(counter, prefetch=PREFETCH, deduplicate=deduplicate, waits=waits)
+    async with bus.running(service):
+        await counter.wait_for(EVENTS)
+    return EVENTS
+
+
+async def publish_and_consume(bus: Bus) -> int:
+    counter = Counter()
+    async with bus.running(counting_service(counter, prefetch=PREFETCH, deduplicate=True)):
+        await publish_many(bus)
         await counter.wait_for(EVENTS)
     return EVENTS
 
@@ -78,13 +115,16 @@ class RawClient:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect(self._url)
         self._channel = await self._connection.channel(publisher_confirms=True)
-        self._exchange = await self._channel.get_exchange("events")
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
+
+    async def open_exchange(self) -> None:
+        self._exchange = await self._channel.get_exchange("events")
 
     async def purge(self) -> None:
         queue = await self._channel.get_queue(QUEUE)
@@ -92,27 +132,26 @@ class RawClient:
 
     async def publish(self) -> int:
         window = asyncio.Semaphore(IN_FLIGHT)
-        key = OrderPlaced.__event_type__
 
         async def one(number: int) -> None:
             async with window:
-                message = aio_pika.Message(
-                    BODY % number,
-                    content_type="application/json",
-                    delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                    message_id=f"evt_{number:032d}",
-                    type=key,
-                )
-                await self._exchange.publish(message, key)
+                await self._publish(number)
 
         await asyncio.gather(*(one(number) for number in range(EVENTS)))
         return EVENTS
 
-    async def consume(self) -> int:
+    async def publish_one_by_one(self) -> int:
+        for number in range(FEW_EVENTS):
+            await self._publish(number)
+        return FEW_EVENTS
+
+    async def consume(self, *, waits: float = 0.0) -> int:
         counter = Counter()
 
         async def handle(message: AbstractIncomingMessage) -> None:
             async with message.process():
+                if waits:
+                    await asyncio.sleep(waits)
                 counter.count()
 
         async with self._connection.channel() as channel:
@@ -122,3 +161,20 @@ class RawClient:
             await counter.wait_for(EVENTS)
             await queue.cancel(tag)
         return EVENTS
+
+    async def publish_and_consume(self) -> int:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.consume())
+            both.create_task(self.publish())
+        return EVENTS
+
+    async def _publish(self, number: int) -> None:
+        key = OrderPlaced.__event_type__
+        message = aio_pika.Message(
+            BODY % number,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=f"evt_{number:032d}",
+            type=key,
+        )
+        await self._exchange.publish(message, key)

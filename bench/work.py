@@ -42,13 +42,26 @@ class Counter:
                 await self._enough.wait()
 
 
-def counting_service(counter: Counter, *, prefetch: int = 200, deduplicate: bool = False) -> Service:
-    """Without the inbox unless a case is about it: what it is compared with has none."""
+def counting_service(
+    counter: Counter, *, prefetch: int = 200, deduplicate: bool = False, waits: float = 0.0
+) -> Service:
+    """Without the inbox unless a case is about it: what it is compared with has none.
+
+    `waits`: seconds that the handler awaits before it counts.
+    """
 
     async def count(_event: OrderPlaced) -> None:
         counter.count()
 
+    async def wait_and_count(_event: OrderPlaced) -> None:
+        await asyncio.sleep(waits)
+        counter.count()
+
     counting: Subscription[..., object] = subscribe(
-        OrderPlaced, prefetch=prefetch, concurrency=100, deduplicate=deduplicate
-    )(count)
+        OrderPlaced,
+        name="count",
+        prefetch=prefetch,
+        concurrency=prefetch if waits else 100,
+        deduplicate=deduplicate,
+    )(wait_and_count if waits else count)
     return Service("bench", [counting])
