@@ -17,9 +17,10 @@ MOMENT: Final = 0.01
 
 
 class Deadlines:
-    """Belongs to one event loop at a time."""
+    """Of one event loop at a time: what was to end on another one before is forgotten."""
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: dict[int, set[Limit]] = {}
         """By the moment, counted from the start of the loop's clock, in which they end."""
 
@@ -30,6 +31,8 @@ class Deadlines:
     def ending_in(self, seconds: float) -> set[Limit]:
         """What ends then; whoever is in this set when the time has come."""
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # whose timers would never fire
+            self._loop, self._ending = loop, {}
         moment = math.ceil((loop.time() + seconds) / MOMENT)
         if (ending := self._ending.get(moment)) is None:
             ending = self._ending[moment] = set()
@@ -37,7 +40,7 @@ class Deadlines:
         return ending
 
     def _end(self, moment: int) -> None:
-        for limit in self._ending.pop(moment):
+        for limit in self._ending.pop(moment, ()):
             limit.end()
 
 

@@ -108,3 +108,21 @@ async def test_what_waits_for_nothing_is_done_when_it_has_begun() -> None:
     assert Begun(nothing()).is_done
     with pytest.raises(KeyError):
         Begun(trouble())
+
+
+def test_what_was_to_end_on_another_loop_delays_nothing_on_this_one() -> None:
+    """The clock of all loops is the same, and so are the moments of both limits."""
+    deadlines = Deadlines()
+
+    async def is_left_in_time() -> None:
+        with deadlines.within(0.05):
+            pass
+
+    async def takes_too_long() -> None:
+        async with asyncio.timeout(5):
+            with pytest.raises(TimeoutError), deadlines.within(0.05):
+                await asyncio.Event().wait()
+
+    for _ in range(10):
+        asyncio.run(is_left_in_time())
+        asyncio.run(takes_too_long())

@@ -55,9 +55,11 @@ async def test_a_thread_over_its_time_is_left_behind():
     async def hangs(_: object) -> None:
         await asyncio.to_thread(may_end.wait)
 
-    with pytest.raises(HandlerTimeout):
-        await layer(a_context(wrapped(OrderCreated())), hangs)
-    may_end.set()
+    try:
+        with pytest.raises(HandlerTimeout):
+            await layer(a_context(wrapped(OrderCreated())), hangs)
+    finally:
+        may_end.set()  # the loop waits for its threads when it ends
 
 
 async def test_a_timeout_of_the_handlers_own_stays_what_it_is():
