@@ -42,7 +42,7 @@ async def test_of_three_nodes_the_leader_may_die_under_load_and_with_two_gone_pu
     cluster: Cluster, ledger: Ledger
 ):
     first, *_ = cluster.nodes.values()
-    vhost = await asyncio.to_thread(first.broker.create_vhost)
+    vhost = await asyncio.to_thread(cluster.create_vhost)
     leader = await the_leader(cluster, vhost, first.amqp_url(vhost), ledger)
     other = next(name for name in cluster.nodes if name != leader)
     async with (
@@ -86,8 +86,7 @@ async def the_leader(cluster: Cluster, vhost: str, url: str, ledger: Ledger) -> 
 async def test_of_the_hosts_in_the_url_the_one_that_is_connected_dies_and_the_worker_goes_to_another(
     cluster: Cluster, ledger: Ledger
 ):
-    first, *_ = cluster.nodes.values()
-    vhost = await asyncio.to_thread(first.broker.create_vhost)
+    vhost = await asyncio.to_thread(cluster.create_vhost)
     hosts = ",".join(urlsplit(node.amqp_url()).netloc.rpartition("@")[2] for node in cluster.nodes.values())
     async with bus_to(f"amqp://guest:guest@{hosts}/{vhost}") as bus, bus.running(auditing(ledger)):
         publishing = Publishing(bus, ledger, timeout=TIMEOUT)

@@ -47,6 +47,11 @@ class Cluster:
             node.wait_until_it_answers(within=within)
         eventually_sync(self._is_whole, within=within, every=0.2, despite=OSError)
 
+    def create_vhost(self) -> str:
+        """Of the cluster. Nodes that have just found each other may take the first ones very slowly."""
+        make = self.running().broker.create_vhost
+        return eventually_sync(make, within=100.0, every=1.0, despite=(OSError, AssertionError))
+
     def remove(self) -> None:
         for node in self.nodes.values():
             node.remove()
