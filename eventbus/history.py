@@ -121,23 +121,23 @@ class History:
         `since`: what happened before may be left out, and may not be. Where the log's retention has removed
         what comes next, it is read from the archive, if that has it; an event may come twice then.
         """
-        missing = 0
         while True:
             async with aclosing(self._archived(place, since)) as pieces:
                 async for piece in pieces:
                     yield piece
                     place = piece.place
-            removed = await self._removed(place)
-            if removed == 0:
+            found = await self._first_there(place, until)
+            if found is None or found == place.offset:
                 break
             if not await self._has_archived(place):
-                missing, place = removed, Place(place.number, (place.offset or 0) + removed)
+                missing = found - (place.offset or 0)
+                place = Place(place.number, found)
+                yield Piece((), place, missing)
                 break
             place = Place(place.number)
         async with aclosing(self._logged(place, until, since)) as pieces:
             async for piece in pieces:
-                yield Piece(piece.messages, piece.place, missing)
-                missing = 0
+                yield piece
 
     async def _archived(self, place: Place, since: datetime | None) -> AsyncGenerator[Piece]:
         """As far as the archive is now, and at last the place in the log where that ends."""
@@ -153,11 +153,11 @@ class History:
             yield Piece([each.message for each in entries if each.number <= number], Place(number))
         yield Piece((), Place(end.number, end.next_offset))
 
-    async def _removed(self, place: Place) -> int:
-        """How many entries are not there any more between a place in the log and the log's first."""
-        if place.offset is None:
-            return 0
-        return max(0, (await self._transport.log_bounds()).first - place.offset)
+    async def _first_there(self, place: Place, until: int) -> int | None:
+        """The place in the log itself, or where retention has removed what was there, the next that is."""
+        if place.offset is None or place.offset >= until:
+            return place.offset
+        return max(place.offset, min(until, (await self._transport.log_bounds()).first))
 
     async def _has_archived(self, place: Place) -> bool:
         """Whether the archive has come further than this place in the log."""

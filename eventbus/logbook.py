@@ -58,10 +58,6 @@ class Logbook(Protocol):
         """
         ...
 
-    async def erase(self, kind: str, name: str) -> None:
-        """Whoever has it in hand finds out when it writes. Changes nothing where there is no such page."""
-        ...
-
     async def page(self, kind: str, name: str) -> Page | None: ...
 
     async def pages(self, kind: str) -> Sequence[Page]:

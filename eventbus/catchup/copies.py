@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -27,12 +29,12 @@ class Copies:
         self._transport = transport
         self._queue = queue
         self._clock = clock
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._log = get_logger("eventbus.catchup").bind(subscription=queue)
 
     def stop(self) -> None:
-        """From now on each is tried once."""
-        self._is_stopping = True
+        """From now on each is tried once, and nothing waits for another try."""
+        self._stopping.set()
 
     async def send(self, ended: Sequence[tuple[Message, Outcome]]) -> bool:
         """Whether the broker has them all; only after `stop` it may not."""
@@ -43,9 +45,11 @@ class Copies:
                 await self._transport.send(copies, timeout=_TIMEOUT)
             except SendFailed as error:
                 self._log.warning("copy.failed", events=len(copies), error=describe(error))
-                if self._is_stopping:
+                if self._stopping.is_set():
                     return False
-                await self._clock.sleep(pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except InvalidEvent as error:
                 return await self._without_headers(ended, error)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from eventbus.cli.moments import Age, ago
+from eventbus.cli.options import rate_option
 from eventbus.dead_letters import Selection
 
 Answer = TypeVar("Answer")
@@ -54,9 +55,7 @@ def acting_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     for option in (
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="Show which it would be; change nothing."),
-        click.option(
-            "--rate", metavar="N", type=click.FloatRange(0, min_open=True), help="At most so many a second."
-        ),
+        rate_option,
         click.option(
             "--limit", metavar="N", type=click.IntRange(min=1), help="At most so many, the oldest first."
         ),

@@ -61,6 +61,13 @@ def archive_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     )(verb)
 
 
+def rate_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add `--rate`; the verb gets it as `rate`: events a second, or None where it is not given."""
+    return click.option(
+        "--rate", metavar="N", type=click.FloatRange(0, min_open=True), help="At most so many a second."
+    )(verb)
+
+
 def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add `--schemas`; the verb gets it as `schemas`: module names, or None where it is not given."""
     return click.option(

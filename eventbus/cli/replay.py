@@ -12,7 +12,7 @@ import click
 
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.moments import Moment
-from eventbus.cli.options import Common, archive_option, common_options
+from eventbus.cli.options import Common, archive_option, common_options, rate_option
 from eventbus.cli.output import note, print_json, show
 from eventbus.cli.replay_acting import (
     Carrying,
@@ -40,11 +40,6 @@ class _Verbs(click.Group):
         return super().parse_args(ctx, args)
 
 
-_rate_option = click.option(
-    "--rate", metavar="N", type=click.FloatRange(0, min_open=True), help="At most so many a second."
-)
-
-
 def _request_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add the filters; the verb gets `make_request`: a `ReplayRequest` of the subscription it is given."""
 
@@ -54,7 +49,7 @@ def _request_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option("--since", metavar="TIME", type=Moment(), help="Only what happened from then on.")
     @click.option("--until", metavar="TIME", type=Moment(), help="Only what happened before.")
     @click.option("--reprocess", is_flag=True, help="Have handled again what was handled before.")
-    @_rate_option
+    @rate_option
     @functools.wraps(verb)
     def with_request(
         types: tuple[str, ...],
@@ -135,7 +130,6 @@ def list_replays(common: Common) -> int:
     Example:
       eventbus replay list --output json
     """
-
     found = asyncio.run(all_of(settings_of(common)))
     if common.output == "json":
         print_json({"replays": [each.as_json() for each in found]})
@@ -174,7 +168,7 @@ def cancel(common: Common, replay_id: str) -> int:
 
 @replay.command("resume", short_help="Go on with one that was paused or interrupted.")
 @click.argument("replay_id", metavar="ID")
-@_rate_option
+@rate_option
 @archive_option
 @common_options
 def resume(common: Common, replay_id: str, rate: float | None, archive: str | None) -> int:
@@ -184,7 +178,6 @@ def resume(common: Common, replay_id: str, rate: float | None, archive: str | No
     Example:
       eventbus replay resume rpl_019b…
     """
-
     carrying = Carrying(
         lambda replays: replays.find(replay_id),
         lambda replays, it, told: replays.resume(it.id, told, rate=rate),

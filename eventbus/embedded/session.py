@@ -44,7 +44,9 @@ class Session:
         found = queue_id(connection, queue)
         connection.execute(_BEGIN, (self._id, os.getpid(), _machine_time()))
         self._begun = True
-        self._bury_neighbours(transaction)  # so that what they held comes before what came later
+        for session, process, _ in self._others(transaction):
+            if _has_gone(session, process):  # what it held comes before what came later
+                self._remove(transaction, session)
         row = (self._id, found)
         added = connection.execute("INSERT INTO eventbus_consumer (session, queue) VALUES (?, ?)", row)
         if added.lastrowid is None:
@@ -82,15 +84,8 @@ class Session:
     def bury_the_dead(self, transaction: Transaction) -> None:
         """A heartbeat from the future counts as silence too: the machine's clock was set back since."""
         now, expiry = _machine_time(), int(self._options.session_expiry * 1_000_000)
-        for session, _, heartbeat in self._others(transaction):
-            if not now - expiry <= heartbeat <= now + expiry:
-                self._remove(transaction, session)
-        self._bury_neighbours(transaction)
-
-    def _bury_neighbours(self, transaction: Transaction) -> None:
-        """Processes of this machine that are gone: nobody has to wait for their heartbeat."""
-        for session, process, _ in self._others(transaction):
-            if house() and session.startswith(f"{house()} ") and is_gone(process):
+        for session, process, heartbeat in self._others(transaction):
+            if _has_gone(session, process) or not now - expiry <= heartbeat <= now + expiry:
                 self._remove(transaction, session)
 
     def _others(self, transaction: Transaction) -> list[tuple[str, int, int]]:
@@ -105,6 +100,11 @@ class Session:
         for consumer, queue in transaction.connection.execute(_CONSUMERS, (session,)).fetchall():
             self.leave(transaction, Registered(consumer, queue))
         transaction.connection.execute("DELETE FROM eventbus_session WHERE id = ?", (session,))
+
+
+def _has_gone(session: str, process: int) -> bool:
+    """Of a process of this machine: nobody has to wait for its heartbeat to fail."""
+    return bool(house()) and session.startswith(f"{house()} ") and is_gone(process)
 
 
 def _machine_time() -> int:

@@ -35,8 +35,8 @@ class Replays:
     async def prepare(self, request: ReplayRequest) -> Replay:
         """What would be done, and nothing of it done.
 
-        Raises `InvalidReplay`, `TopologyError` for an unknown subscription, `ConfigurationError` where the
-        broker does not tell what it is bound to and the request names no types.
+        Raises `TopologyError` for an unknown subscription; `InvalidReplay`, also where the broker does not
+        tell what it is bound to and the request names no types.
         """
         now = self._means.clock.now()
         _check(request, now)

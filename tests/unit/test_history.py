@@ -1,15 +1,20 @@
-"""Reading ahead: what comes while something else is done comes together, and nothing is lost of an end."""
+"""Which part of the history is wanted, what is told of what is gone, and reading ahead."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import timedelta
 
 import pytest
 
-from eventbus.history import Piece, Place, read_ahead
+from eventbus import Event
+from eventbus.codec import Codec
+from eventbus.embedded import EmbeddedTransport
+from eventbus.history import History, Period, Piece, Place, Wanted, read_ahead
 from eventbus.transport import Message
 from tests.support.eventually import eventually
+from tests.support.handling import NOON, wrapped
 
 
 def piece(number: int, *, missing: int = 0) -> Piece:
@@ -80,3 +85,58 @@ async def test_an_error_comes_after_what_was_read_before_it():
 
     assert len(read) == 3
     assert source.is_closed
+
+
+class OrderCreated(Event, type="order.created"):
+    pass
+
+
+ORDER = wrapped(OrderCreated(), event_id="evt_1", key="user-7", correlation_id="flow-3")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_picked"),
+    [
+        (Wanted(), True),
+        (Wanted(("order.*",), ("*.created",)), True),
+        (Wanted(("order.*",), ("*.paid",)), False),
+        (Wanted(("payment.#",)), False),
+        (Wanted(key="user-7", correlation_id="flow-3"), True),
+        (Wanted(key="user-8"), False),
+        (Wanted(correlation_id="flow-4"), False),
+        (Wanted(period=Period(since=NOON)), True),
+        (Wanted(period=Period(since=NOON + timedelta(seconds=1))), False),
+        (Wanted(period=Period(until=NOON + timedelta(seconds=1))), True),
+        (Wanted(period=Period(until=NOON)), False),
+    ],
+)
+def test_what_is_wanted_is_of_the_types_the_key_the_flow_and_the_period(wanted: Wanted, is_picked: bool):
+    picked, unreadable = wanted.pick([Codec().encode(ORDER)], Codec())
+    assert (len(picked), unreadable) == (is_picked, [])
+
+
+def test_what_cannot_be_read_is_told_if_its_type_is_wanted():
+    broken = Message(b"\xff", "order.created")
+    assert [len(found) for found in Wanted(("order.*",)).pick([broken], Codec())] == [0, 1]
+    assert Wanted(("payment.*",)).pick([broken], Codec()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("removed", "until", "missing", "left"), [(3, 11, 2, 7), (9, 6, 4, 0), (0, 11, 0, 9)]
+)
+async def test_what_retention_has_removed_is_told_and_no_more_than_was_to_be_read(
+    removed: int, until: int, missing: int, left: int
+):
+    """Ten entries, 1 to 10; reading goes on at 2."""
+    transport = EmbeddedTransport(":memory:")
+    await transport.open()
+    await transport.send([Message(b"%d" % number, "order.created") for number in range(1, 11)], timeout=5)
+    gone = 'DELETE FROM eventbus_log WHERE "offset" <= ?'
+    await transport.write(lambda connection: connection.execute(gone, (removed,)).rowcount, durable=False)
+
+    async with aclosing(History(transport).read(Place(offset=2), until=until)) as pieces:
+        found = [piece async for piece in pieces]
+    await transport.close()
+
+    assert sum(piece.missing for piece in found) == missing
+    assert sum(len(piece.messages) for piece in found) == left

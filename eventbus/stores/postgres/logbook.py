@@ -40,9 +40,6 @@ class PostgresLogbook:
         await self._change("ask_page", kind, storable(name), self._owner.id, wish)
         return await self.page(kind, name)
 
-    async def erase(self, kind: str, name: str) -> None:
-        await self._change("erase_page", kind, storable(name))
-
     async def page(self, kind: str, name: str) -> Page | None:
         found = await self._row("page", kind, storable(name), self._owner.id)
         return None if found is None else _page(found)

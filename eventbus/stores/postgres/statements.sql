@@ -77,9 +77,6 @@ UPDATE {schema}.logbook SET owner = NULL, wish = '' WHERE kind = $1 AND name = $
 UPDATE {schema}.logbook SET wish = $4
 WHERE kind = $1 AND name = $2 AND (owner = $3 OR {schema}.is_alive(owner))
 
--- name: erase_page
-DELETE FROM {schema}.logbook WHERE kind = $1 AND name = $2
-
 -- name: page
 SELECT kind, name, text, wish, coalesce(owner = $3, false) OR {schema}.is_alive(owner)
 FROM {schema}.logbook WHERE kind = $1 AND name = $2

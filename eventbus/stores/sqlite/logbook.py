@@ -44,9 +44,6 @@ class SqliteLogbook:
         await self._change("ask_page", self._row(kind, name, wish=wish))
         return await self.page(kind, name)
 
-    async def erase(self, kind: str, name: str) -> None:
-        await self._change("erase_page", self._row(kind, name))
-
     async def page(self, kind: str, name: str) -> Page | None:
         row = self._row(kind, name)
         found = await self._access.read(

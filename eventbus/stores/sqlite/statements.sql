@@ -111,9 +111,6 @@ WHERE kind = :kind AND name = :name AND (
     )
 )
 
--- name: erase_page
-DELETE FROM eventbus_logbook WHERE kind = :kind AND name = :name
-
 -- name: page
 SELECT kind, name, text, wish, page.owner IS NOT NULL AND (page.owner = :owner OR coalesce(holder.expires_at > :now, 0))
 FROM eventbus_logbook AS page LEFT JOIN eventbus_owner AS holder ON holder.id = page.owner

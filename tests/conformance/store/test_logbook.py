@@ -77,19 +77,6 @@ async def test_nobody_is_asked_where_a_page_is_in_nobody_s_hand_or_is_not_there(
 
 
 @SQL
-async def test_an_erased_page_is_gone_and_whoever_had_it_finds_out(store: Store) -> None:
-    logbook = logbook_of(store)
-    await logbook.take("replay", "one", "begun")
-
-    await logbook.erase("replay", "one")
-    await logbook.erase("replay", "one")
-
-    assert await logbook.page("replay", "one") is None
-    with pytest.raises(OutOfHand, match="the replay one is not in the hand of this process"):
-        await logbook.write("replay", "one", "half")
-
-
-@SQL
 async def test_pages_of_a_kind_are_in_the_order_in_which_they_were_made(store: Store) -> None:
     logbook = logbook_of(store)
     for name in ("c", "a", "b"):
