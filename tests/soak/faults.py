@@ -66,7 +66,6 @@ class Faults:
         proxy.black_hole()
         await self._some(3, 10)
         proxy.heal()
-        proxy.cut()  # what was swallowed is missing in every connection
 
     async def _stall(self) -> None:
         proxy = self._proxy()

@@ -91,7 +91,10 @@ class FaultProxy:
         await asyncio.gather(*(link.running for link in self._links), return_exceptions=True)
 
     def heal(self) -> None:
-        """No more faults. What was swallowed stays lost."""
+        """No more faults. A connection that a part was swallowed of is reset: TCP has no holes."""
+        for link in list(self._links):
+            if link.has_holes:
+                link.cut()
         for half in self._halves.values():
             half.flowing.set()
         self._halves = {way: _Half() for way in Way}
@@ -170,6 +173,8 @@ class _Link:
         client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         broker: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
+        self.has_holes = False
+        """Something was swallowed of it."""
         self._half = half
         self._writers = client[1], broker[1]
         self._pumps = [
@@ -207,6 +212,7 @@ class _Link:
     async def _pass(self, half: _Half, frame: bytes, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection goes on."""
         if half.swallows:
+            self.has_holes = True
             return True
         await asyncio.sleep(half.delay + (len(frame) / half.rate if half.rate else 0.0))
         wanted = _treated(half, frame)
