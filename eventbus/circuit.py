@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from eventbus.once import Settled
+from eventbus.once import Ended
 from eventbus.outcome import Ack
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LONGEST_HOLD: Final = 600.0
 """Seconds until an event that waits here is retried by its policy after all: RabbitMQ takes a delivery back
 from a consumer that holds it for half an hour, what waits behind others in the prefetch included."""
 
-Handle = Callable[[], Awaitable[list[Settled]]]
+Handle = Callable[[], Awaitable[list[Ended]]]
 
 
 class Circuit:
@@ -51,13 +51,13 @@ class Circuit:
     def is_open(self) -> bool:
         return self._is_open
 
-    async def run(self, handle: Handle) -> list[Settled]:
+    async def run(self, handle: Handle) -> list[Ended]:
         """Handle, and again while the circuit is open. Empty when stopped before there was an outcome.
 
         What waits for its turn for too long is not handled again, unless it never was.
         """
         held_until = asyncio.get_running_loop().time() + self._longest_hold
-        outcomes: list[Settled] = []
+        outcomes: list[Ended] = []
         if not self._is_open:
             outcomes = await handle()
             self._learn(outcomes, is_probe=False)
@@ -110,8 +110,8 @@ class Circuit:
         except TimeoutError:
             return
 
-    def _learn(self, outcomes: Sequence[Settled], *, is_probe: bool) -> None:
-        for _, outcome in outcomes:
+    def _learn(self, outcomes: Sequence[Ended], *, is_probe: bool) -> None:
+        for _, outcome, _ in outcomes:
             if isinstance(outcome, Ack):
                 self._close()
                 return
@@ -122,9 +122,9 @@ class Circuit:
             elif not self._is_open and len(self._failing) >= self._threshold:
                 self._open(outcomes)
 
-    def _open(self, outcomes: Sequence[Settled]) -> None:
+    def _open(self, outcomes: Sequence[Ended]) -> None:
         self._is_open = True
-        error = next(outcome.error for _, outcome in outcomes if not isinstance(outcome, Ack))
+        error = next(outcome.error for _, outcome, _ in outcomes if not isinstance(outcome, Ack))
         self._log.error(
             "subscription.paused",
             failed_in_a_row=len(self._failing),
@@ -140,10 +140,10 @@ class Circuit:
             self._log.warning("subscription.resumed")
 
 
-def _away(outcomes: Sequence[Settled]) -> set[str]:
+def _away(outcomes: Sequence[Ended]) -> set[str]:
     """The events that failed because something was away."""
     return {
         delivery.message.event_id or str(id(delivery))
-        for delivery, outcome in outcomes
+        for delivery, outcome, _ in outcomes
         if not isinstance(outcome, Ack) and outcome.away
     }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
@@ -25,30 +25,41 @@ PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
 
 
-class _Asked(NamedTuple):
-    answer: asyncio.Future[Claim]
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """To claim some keys; answered together."""
+
+    keys: Sequence[InboxKey]
+    answer: asyncio.Future[Sequence[Claim]]
     stop: asyncio.Event
     """Whoever asked does not want it any more when this is set."""
+
+
+@dataclass(eq=False, slots=True)
+class _Done:
+    """To complete some keys."""
+
+    keys: Sequence[InboxKey]
+    answer: asyncio.Future[None]
 
 
 @dataclass(slots=True)
 class _Wishes:
     """What one exchange asks for."""
 
-    claim: dict[InboxKey, _Asked] = field(default_factory=dict[InboxKey, _Asked])
-    complete: dict[InboxKey, asyncio.Future[None]] = field(
-        default_factory=dict[InboxKey, asyncio.Future[None]]
-    )
+    claim: list[_Asked] = field(default_factory=list[_Asked])
+    complete: list[_Done] = field(default_factory=list[_Done])
     release: set[InboxKey] = field(default_factory=set[InboxKey])
 
     def __bool__(self) -> bool:
         return bool(self.claim or self.complete or self.release)
 
     def fail(self, error: Exception) -> None:
-        answers: list[asyncio.Future[Any]] = [asked.answer for asked in self.claim.values()]
-        for waiting in (*answers, *self.complete.values()):
-            if not waiting.done():
-                waiting.set_exception(error)
+        answers: list[asyncio.Future[Any]] = [each.answer for each in self.claim]
+        answers += [each.answer for each in self.complete]
+        for answer in answers:
+            if not answer.done():
+                answer.set_exception(error)
 
 
 class Claims:
@@ -81,84 +92,104 @@ class Claims:
         if self._exchanging is not None:
             await asyncio.wait({self._exchanging})
 
-    async def claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
-        """`OURS`, or `HANDLED`; waits while it is being handled, here or elsewhere.
+    async def claim(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
+        """One for each: `OURS`, `HANDLED`, or `HELD` by somebody who is handling it, here or elsewhere.
 
-        `HELD` when `stop` was set before that was known.
+        `HELD` also for all when `stop` was set before that was known.
         """
+        fresh = self._hold(keys)
+        answers = await self._ask(fresh, stop)
+        for key, claim in zip(fresh, answers, strict=True):
+            if claim is not Claim.OURS:
+                self._finish(key)
+        if len(fresh) == len(keys):
+            return answers
+        found = dict(zip(fresh, answers, strict=True))
+        return [found.pop(key, Claim.HELD) for key in keys]
+
+    async def claim_held(self, key: InboxKey, stop: asyncio.Event) -> Claim:
+        """The same for one that is held; waits until it is not, and is `HELD` only when `stop` was set."""
         pause = FIRST_PAUSE
         while not stop.is_set():
             if key in self._ours:
                 await _either(stop, self._end_of(key))
                 continue
-            self._ours[key] = None
-            claim = self._at_once.claim(key) if self._at_once else await self._first_claim(key, stop)
-            if claim is Claim.OURS:
-                return claim
-            self.finish(key)
-            if claim is Claim.HANDLED:
+            (claim,) = await self.claim([key], stop)
+            if claim is not Claim.HELD:
                 return claim
             await _either(stop, within=pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         return Claim.HELD
 
-    async def claim_again(self, key: InboxKey, stop: asyncio.Event) -> Claim:
-        """What became of one of ours, where nobody knows whether its transaction was committed."""
-        claim = await self._ask(key, stop)
-        if claim is not Claim.OURS:
-            self.finish(key)
-        return claim
+    async def claim_again(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
+        """What became of ours, where nobody knows whether their transaction was committed."""
+        answers = await self._ask(keys, stop)
+        self.finish(key for key, claim in zip(keys, answers, strict=True) if claim is not Claim.OURS)
+        return answers
 
     async def complete(self, keys: Sequence[InboxKey]) -> None:
         """They are remembered when it returns; those finished before need nothing.
 
         Raises `StoreUnavailable` when `stop` came before the store.
         """
+        keys = [key for key in keys if key in self._ours]
         if self._at_once is not None:
-            self._at_once.complete([key for key in keys if key in self._ours])
-            for key in keys:
-                self.finish(key)
-            return
-        loop = asyncio.get_running_loop()
-        asked = [
-            self._wishes.complete.setdefault(key, loop.create_future()) for key in keys if key in self._ours
-        ]
-        self._exchange_soon()
-        for each in asked:
-            await each
+            self._at_once.complete(keys)
+            self.finish(keys)
+        elif keys:
+            done = _Done(keys, asyncio.get_running_loop().create_future())
+            self._wishes.complete.append(done)
+            self._exchange_soon()
+            await done.answer
 
-    def release(self, key: InboxKey) -> None:
-        """It was not handled after all: whoever gets it next may claim it."""
-        self._wishes.release.add(key)
+    def release(self, keys: Iterable[InboxKey]) -> None:
+        """They were not handled after all: whoever gets them next may claim them."""
+        keys = [key for key in keys if key in self._ours]
+        self._wishes.release.update(keys)
         self._exchange_soon()
-        self.finish(key)
+        self.finish(keys)
 
-    def finish(self, key: InboxKey) -> None:
-        """It is not being handled here any more; the store knows already what became of it."""
-        if (running := self._ours.pop(key, None)) is not None and not running.done():
-            running.set_result(None)
+    def finish(self, keys: Iterable[InboxKey]) -> None:
+        """They are not being handled here any more; the store knows already what became of them."""
+        for key in keys:
+            self._finish(key)
 
     def heed_stops(self) -> None:
         """To be called when a `stop` was set: who waits for the store lets go."""
-        for asked in (*self._wishes.claim.values(), *self._asking.claim.values()):
+        for asked in (*self._wishes.claim, *self._asking.claim):
             if asked.stop.is_set() and not asked.answer.done():
-                asked.answer.set_result(Claim.HELD)
+                asked.answer.set_result([Claim.HELD] * len(asked.keys))
+
+    def _hold(self, keys: Sequence[InboxKey]) -> list[InboxKey]:
+        """Those that nobody here is handling: that is done here from now on."""
+        ours, fresh = self._ours, list[InboxKey]()
+        for key in keys:
+            if key not in ours:
+                ours[key] = None
+                fresh.append(key)
+        return fresh
+
+    def _finish(self, key: InboxKey) -> None:
+        if (running := self._ours.pop(key, None)) is not None and not running.done():
+            running.set_result(None)
 
     def _end_of(self, key: InboxKey) -> asyncio.Future[None]:
         running = self._ours[key] = self._ours[key] or asyncio.get_running_loop().create_future()
         return running
 
-    async def _first_claim(self, key: InboxKey, stop: asyncio.Event) -> Claim:
-        try:
-            return await self._ask(key, stop)
-        except BaseException:
-            self.release(key)  # the store may have it by now, and nobody is going to handle it
-            raise
-
-    async def _ask(self, key: InboxKey, stop: asyncio.Event) -> Claim:
-        asked = self._wishes.claim[key] = _Asked(asyncio.get_running_loop().create_future(), stop)
+    async def _ask(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
+        if self._at_once is not None:
+            return self._at_once.claim(keys)
+        if not keys:
+            return []
+        asked = _Asked(keys, asyncio.get_running_loop().create_future(), stop)
+        self._wishes.claim.append(asked)
         self._exchange_soon()
-        return await asked.answer
+        try:
+            return await asked.answer
+        except BaseException:
+            self.release(keys)  # the store may have them by now, and nobody is going to handle them
+            raise
 
     def _exchange_soon(self) -> None:
         """Not at once: what else is asked in this turn of the loop comes along."""
@@ -180,25 +211,37 @@ class Claims:
         except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
             wishes.fail(error)
             return
-        for (key, asked), claim in zip(wishes.claim.items(), answer.claims, strict=True):
+        at = 0
+        for asked in wishes.claim:
+            claims = answer.claims[at : at + len(asked.keys)]
+            at += len(asked.keys)
             if not asked.answer.done():
-                asked.answer.set_result(claim)
-            elif claim is Claim.OURS and key not in self._ours:
-                self._wishes.release.add(key)  # whoever asked has gone
-        for key, completed in wishes.complete.items():
-            self.finish(key)
-            if not completed.done():
-                completed.set_result(None)
+                asked.answer.set_result(claims)
+            else:
+                self._give_back(asked.keys, claims)
+        for done in wishes.complete:
+            self.finish(done.keys)
+            if not done.answer.done():
+                done.answer.set_result(None)
         self._tell_lost(answer)
+
+    def _give_back(self, keys: Sequence[InboxKey], claims: Sequence[Claim]) -> None:
+        """Whoever asked for them has gone."""
+        self._wishes.release.update(
+            key
+            for key, claim in zip(keys, claims, strict=True)
+            if claim is Claim.OURS and key not in self._ours
+        )
 
     async def _persistently(self, wishes: _Wishes) -> InboxAnswer:
         """Ask until the store answers; raises `StoreUnavailable` only when stopped before."""
+        claim = [key for asked in wishes.claim for key in asked.keys]
+        complete = [key for done in wishes.complete for key in done.keys]
+        release = list(wishes.release)
         pause = FIRST_PAUSE
         while True:
             try:
-                answer = await self._inbox.exchange(
-                    claim=list(wishes.claim), complete=list(wishes.complete), release=list(wishes.release)
-                )
+                answer = await self._inbox.exchange(claim=claim, complete=complete, release=release)
             except StoreUnavailable as error:
                 if self._stopping.is_set():
                     raise

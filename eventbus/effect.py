@@ -63,8 +63,7 @@ class Committed:
             if self._claims is not None and (lost := await joined.complete(keys)):
                 raise ClaimLost(context.subscription, sorted(key.event_id for key in lost))
         if self._claims is not None:
-            for key in keys:
-                self._claims.finish(key)
+            self._claims.finish(keys)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[Any]:

@@ -4,38 +4,66 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.claims import Claims
 from eventbus.envelope import Envelope
 from eventbus.headers import rerun_of
-from eventbus.outcome import Ack, Outcome
+from eventbus.outcome import ACK, Outcome
 from eventbus.store import Claim, InboxKey
 from eventbus.transport import Delivery
 
 PAUSE: Final = 1.0
 """Seconds until a handler without an inbox tries a store again that has gone away."""
 
-Settled = tuple[Delivery, Outcome]
-Readable = tuple[Delivery, Envelope[Any]]
-Admitted = tuple[list[Readable], list[Settled]]
-"""What is to be handled now, and what needs none any more. What is in neither goes back to the queue."""
+
+class Readable(NamedTuple):
+    """A delivery that a handler can take."""
+
+    delivery: Delivery
+    envelope: Envelope[Any]
+    key: InboxKey | None = None
+    """Under which the inbox knows it, once it was asked; None where nothing is deduplicated."""
+
+
+class Ended(NamedTuple):
+    """How a delivery ends."""
+
+    delivery: Delivery
+    outcome: Outcome
+    key: InboxKey | None = None
+    """What this process holds in the inbox for it."""
+
+
+class Admitted(NamedTuple):
+    """What became of deliveries at the door. What is in none of these goes back to the queue."""
+
+    ready: Sequence[Readable]
+    """To be handled."""
+    ended: Sequence[Ended]
+    """They need no handler."""
+    held: Sequence[Readable] = ()
+    """Somebody else is handling them, who may fail."""
 
 
 class Admission(Protocol):
-    """Stands between decoding and the handler."""
+    """Stands between decoding and the handler, and hears what became of what it has let through."""
 
-    async def admit(self, readable: Sequence[Readable]) -> Admitted: ...
+    async def admit(self, readable: Sequence[Readable], /) -> Admitted: ...
 
-    async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
+    async def admit_held(self, readable: Readable, /) -> Admitted:
+        """Waits until whoever holds it has ended."""
+        ...
+
+    async def admit_again(self, readable: Sequence[Readable], /) -> Admitted:
         """After a store that went away in the middle: nobody knows what was committed."""
         ...
 
-    async def handled(self, readable: Sequence[Readable], /) -> None:
-        """Remember them; they may be acked when it returns."""
+    async def remember(self, handled: Sequence[InboxKey], /) -> None:
+        """They may be acked when it returns; raises `StoreUnavailable` when stopped before."""
         ...
 
-    def failed(self, readable: Sequence[Readable], /) -> None: ...
+    def release(self, unhandled: Sequence[InboxKey], /) -> None: ...
 
     def stop(self) -> None:
         """Nothing more is admitted; what waits goes back to its queue."""
@@ -46,16 +74,19 @@ class Everything:
     """Where nothing is deduplicated."""
 
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
-        return list(readable), []
+        return Admitted(readable, ())
+
+    async def admit_held(self, readable: Readable) -> Admitted:
+        return Admitted([readable], ())
 
     async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
         await asyncio.sleep(PAUSE)
-        return list(readable), []
+        return Admitted(readable, ())
 
-    async def handled(self, _: Sequence[Readable]) -> None:
+    async def remember(self, _: Sequence[InboxKey]) -> None:
         return
 
-    def failed(self, _: Sequence[Readable]) -> None:
+    def release(self, _: Sequence[InboxKey]) -> None:
         return
 
     def stop(self) -> None:
@@ -71,37 +102,40 @@ class Once:
         self._stop = asyncio.Event()
 
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
-        if len(readable) == 1:
-            claim = await self._claims.claim(self.key(readable[0]), self._stop)
-            return ([readable[0]], []) if claim is Claim.OURS else _sorted(readable, [claim])
-        claiming = (self._claims.claim(self.key(each), self._stop) for each in readable)
-        return _sorted(readable, await asyncio.gather(*claiming))
+        keys = [
+            InboxKey(self._subscription, envelope.event_id, rerun_of(delivery.message.headers))
+            for delivery, envelope, _ in readable
+        ]
+        return _sorted(readable, keys, await self._claims.claim(keys, self._stop))
+
+    async def admit_held(self, readable: Readable) -> Admitted:
+        keys = _keys([readable])
+        return _sorted([readable], keys, [await self._claims.claim_held(keys[0], self._stop)])
 
     async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
-        claiming = (self._claims.claim_again(self.key(each), self._stop) for each in readable)
-        return _sorted(readable, await asyncio.gather(*claiming))
+        keys = _keys(readable)
+        return _sorted(readable, keys, await self._claims.claim_again(keys, self._stop))
 
-    async def handled(self, readable: Sequence[Readable]) -> None:
-        await self._claims.complete([self.key(each) for each in readable])
+    async def remember(self, handled: Sequence[InboxKey]) -> None:
+        await self._claims.complete(handled)
 
-    def failed(self, readable: Sequence[Readable]) -> None:
-        for each in readable:
-            self._claims.release(self.key(each))
+    def release(self, unhandled: Sequence[InboxKey]) -> None:
+        self._claims.release(unhandled)
 
     def stop(self) -> None:
         self._stop.set()
         self._claims.heed_stops()
 
-    def key(self, readable: Readable) -> InboxKey:
-        delivery, envelope = readable
-        return InboxKey(self._subscription, envelope.event_id, rerun_of(delivery.message.headers))
+
+def _keys(readable: Sequence[Readable]) -> list[InboxKey]:
+    return [key for *_, key in readable if key is not None]
 
 
-def _sorted(readable: Sequence[Readable], claims: Sequence[Claim]) -> Admitted:
-    admitted = [each for each, claim in zip(readable, claims, strict=True) if claim is Claim.OURS]
-    handled: list[Settled] = [
-        (delivery, Ack())
-        for (delivery, _), claim in zip(readable, claims, strict=True)
-        if claim is Claim.HANDLED
-    ]
-    return admitted, handled
+def _sorted(readable: Sequence[Readable], keys: Sequence[InboxKey], claims: Sequence[Claim]) -> Admitted:
+    ready, ended, held = list[Readable](), list[Ended](), list[Readable]()
+    for (delivery, envelope, _), key, claim in zip(readable, keys, claims, strict=True):
+        if claim is Claim.HANDLED:
+            ended.append(Ended(delivery, ACK))
+        else:
+            (ready if claim is Claim.OURS else held).append(Readable(delivery, envelope, key))
+    return Admitted(ready, ended, held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from eventbus.codec import Codec
@@ -14,11 +14,11 @@ from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
-from eventbus.once import Admission, Readable, Settled
+from eventbus.once import Admission, Admitted, Ended, Readable
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
-from eventbus.store import StoreUnavailable
+from eventbus.store import InboxKey, StoreUnavailable
 from eventbus.topic import matches
 from eventbus.transport import Delivery
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """Handles the deliveries of one subscription, and says how each of them ends. It raises for none."""
+    """Admits and handles the deliveries of one subscription, and says how each ends. It raises for none."""
 
     def __init__(
         self,
@@ -50,45 +50,64 @@ class Pipeline:
         self._onion = compose([make(member) for make in middleware], self._run)
         self._log = get_logger("eventbus.pipeline").bind(service=member.service, subscription=member.queue)
 
-    async def process(self, deliveries: Sequence[Delivery]) -> list[Settled]:
+    async def admit(self, deliveries: Sequence[Delivery]) -> Admitted:
+        """What of them a handler is to have; waits for no handler, and for nobody who handles one of them."""
+        readable, ended = self._read(deliveries)
+        if not readable:
+            return Admitted((), ended)
+        admitted = await self._admission.admit(readable)
+        return admitted._replace(ended=[*ended, *admitted.ended]) if ended else admitted
+
+    async def admit_held(self, readable: Readable) -> Admitted:
+        """The same for one that somebody else is handling; waits until that has ended."""
+        return await self._admission.admit_held(readable)
+
+    async def handle(self, readable: Sequence[Readable]) -> list[Ended]:
         """The outcome of each: usually of one, with `Batch` of all that are handled in one call."""
-        ended: list[Settled] = []
-        readable: list[Readable] = []
-        for delivery in deliveries:
-            if self._is_passed_over(delivery):
-                ended.append((delivery, ACK))
-                continue
+        ended: list[Ended] = []
+        while readable:
             try:
-                readable.append((delivery, self._handler.read(self._codec.decode(delivery.message))))
-            except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
-                ended.append((delivery, self._failed(delivery, error)))
-        if readable:
-            admitted, handled = await self._admission.admit(readable)
-            ended += handled + await self._handle(admitted)
+                await self._as_error(self._onion(self._context(readable)))
+            except StoreUnavailable:
+                # Either all of it is true or nothing, and the store will know which when it is back.
+                readable, handled, _ = await self._admission.admit_again(readable)
+                ended += handled
+            except Exception as error:  # noqa: BLE001 -- the policy decides what it means
+                apart = len(readable) > 1
+                return ended + [
+                    Ended(delivery, self._failed(delivery, error, apart=apart), key)
+                    for delivery, _, key in readable
+                ]
+            else:
+                return ended + [Ended(delivery, ACK, key) for delivery, _, key in readable]
         return ended
+
+    async def remember(self, handled: Iterable[Ended]) -> None:
+        """They may be acked when it returns; raises `StoreUnavailable` when stopped before."""
+        if keys := _keys(handled):
+            await self._admission.remember(keys)
+
+    def release(self, unhandled: Iterable[Readable | Ended]) -> None:
+        """Whoever gets them next may handle them."""
+        self._admission.release(_keys(unhandled))
 
     def stop(self) -> None:
         """Begin with nothing more; what waits for its turn goes back to the queue."""
         self._admission.stop()
 
-    async def _handle(self, readable: Sequence[Readable]) -> list[Settled]:
-        ended: list[Settled] = []
-        while readable:
+    def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Ended]]:
+        readable, ended = list[Readable](), list[Ended]()
+        for delivery in deliveries:
+            if self._is_passed_over(delivery):
+                ended.append(Ended(delivery, ACK))
+                continue
             try:
-                await self._as_error(self._onion(self._context(readable)))
-                await self._admission.handled(readable)
-            except StoreUnavailable:
-                # Either all of it is true or nothing, and the store will know which when it is back.
-                readable, handled = await self._admission.admit_again(readable)
-                ended += handled
-            except Exception as error:  # noqa: BLE001 -- the policy decides what it means
-                self._admission.failed(readable)
-                apart = len(readable) > 1
-                failed = [(each, self._failed(each, error, apart=apart)) for each, _ in readable]
-                return ended + failed
+                envelope = self._handler.read(self._codec.decode(delivery.message))
+            except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
+                ended.append(Ended(delivery, self._failed(delivery, error)))
             else:
-                return ended + [(delivery, ACK) for delivery, _ in readable]
-        return ended
+                readable.append(Readable(delivery, envelope))
+        return readable, ended
 
     def _run(self, context: Context) -> Awaitable[None]:
         return self._as_error(self._effect(context))
@@ -140,10 +159,10 @@ class Pipeline:
     def _context(self, readable: Sequence[Readable]) -> Context:
         return Context(
             self._member.queue,
-            tuple([envelope for _, envelope in readable]),
-            attempt=max([delivery.attempt for delivery, _ in readable]),
-            replay=replay_id(readable[0][0].message.headers),
-            reruns=tuple(rerun_of(delivery.message.headers) for delivery, _ in readable),
+            tuple([envelope for _, envelope, _ in readable]),
+            attempt=max([delivery.attempt for delivery, *_ in readable]),
+            replay=replay_id(readable[0].delivery.message.headers),
+            reruns=tuple(rerun_of(delivery.message.headers) for delivery, *_ in readable),
             prepare=self._publisher.prepare,
             log=self._logger,
         )
@@ -172,6 +191,10 @@ class HandlerExited(EventBusError):
     def __init__(self, subscription: str, error: BaseException) -> None:
         self.subscription = subscription
         super().__init__(f"{subscription} raised {describe(error)}")
+
+
+def _keys(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:
+    return [key for *_, key in claimed if key is not None]
 
 
 def _is_being_cancelled() -> bool:

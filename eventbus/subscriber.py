@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Final
 
+from eventbus.admitting import Admitting
 from eventbus.catchup import CatchUp
 from eventbus.circuit import Circuit
 from eventbus.errors import BrokerUnreachable, TopologyError, describe
 from eventbus.handling_time import longest_pause
+from eventbus.intake import Intake
 from eventbus.logs import get_logger
-from eventbus.once import Settled
-from eventbus.outcome import Ack
+from eventbus.once import Ended
 from eventbus.pipeline import Pipeline
 from eventbus.service import Member
+from eventbus.settling import Settling
 from eventbus.store import StoreUnavailable
-from eventbus.transport import Consumption, Delivery, Topology, Transport
+from eventbus.transport import Consumption, Topology, Transport
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
 """Seconds before a subscription whose consuming failed begins anew."""
-MOMENT: Final = 0.002
-"""Seconds from one settling to the next: where handlers end one by one, each would cost a send of its own."""
 LONGEST_PAUSE: Final = 30.0
 """The same while the broker refuses its queue: each is twice the one before, up to this."""
-_WOKEN: Final = 2
-"""Workers that are woken at a time. Each wakes as many more while there is something left to do: where
-handlers wait, all have work soon; where they never do, one worker does it all, and the others sleep on."""
 
 Declare = Callable[[Topology], Awaitable[None]]
 
@@ -108,10 +104,11 @@ class Subscriber:
         async with AsyncExitStack() as stack:
             consumption = await stack.enter_async_context(source)
             self._consumption = consumption
-            settling = Settling(consumption)
+            settling = Settling(consumption, self._pipeline)
             intake = (
                 Intake(size=batch.size, within=batch.within) if (batch := subscription.batch) else Intake()
             )
+            stack.callback(self._give_back, intake)
             if self._stopping.is_set():
                 return
             self._pause_length, self._trouble = PAUSE_AFTER_TROUBLE, ""
@@ -123,14 +120,27 @@ class Subscriber:
             async with asyncio.TaskGroup() as group:
                 for _ in range(subscription.concurrency):
                     group.create_task(self._work(intake, settling), name=self.member.queue)
+                admitting = Admitting(self._pipeline, intake, settling, group)
+                in_order = subscription.concurrency == 1
                 async for deliveries in consumption:
-                    intake.put(deliveries)
+                    await (admitting.in_order(deliveries) if in_order else admitting.put(deliveries))
+                admitting.stop()
                 intake.close()
             await settling.finished()
 
     async def _work(self, intake: Intake, settling: Settling) -> None:
-        while deliveries := await intake.take():
-            settling.add(await self._circuit.run(partial(self._pipeline.process, deliveries)))
+        while readable := await intake.take():
+            ended: list[Ended] = []
+            try:
+                ended = await self._circuit.run(partial(self._pipeline.handle, readable))
+            finally:
+                if not ended:
+                    self._pipeline.release(readable)
+            settling.add(ended)
+
+    def _give_back(self, intake: Intake) -> None:
+        intake.close()
+        self._pipeline.release(intake.dropped)
 
     def _refused(self, error: TopologyError | BrokerUnreachable | StoreUnavailable) -> None:
         """Said once, however often it is tried again."""
@@ -149,120 +159,3 @@ class Subscriber:
                 await self._stopping.wait()
         except TimeoutError:
             return
-
-
-class Intake:
-    """Deliveries on their way to the handlers, given out in helpings of at most `size`.
-
-    A helping is complete when it is full, or `within` seconds after its first delivery came. A delivery that
-    has failed before is given out alone, so that it cannot fail others a second time.
-    """
-
-    def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
-        self._size = size
-        self._within = within
-        self._waiting: deque[Delivery] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        """Of the workers that wait for something to do."""
-        self._turn = asyncio.Lock()
-        self._kept: Delivery | None = None
-        """Came while a helping was being filled, and does not belong in one."""
-        self._closed = False
-
-    def put(self, deliveries: Sequence[Delivery]) -> None:
-        self._waiting.extend(deliveries)
-        self._wake(min(_WOKEN, len(deliveries)))
-
-    def close(self) -> None:
-        """Whoever takes gets nothing any more; what waits is dropped, and comes back to the queue."""
-        self._closed = True
-        self._wake(len(self._idle))
-
-    async def take(self) -> list[Delivery]:
-        """The next helping; empty when closed."""
-        if self._size == 1:
-            is_there = self._waiting and not self._closed
-            first = self._waiting.popleft() if is_there else await self._next()
-            return [first] if first is not None else []
-        async with self._turn:  # one worker fills one helping at a time, so that they get full
-            first, self._kept = self._kept or await self._next(), None
-            if first is None or self._closed:
-                return []
-            return [first] if first.attempt > 1 else await self._fill([first])
-
-    async def _fill(self, helping: list[Delivery]) -> list[Delivery]:
-        try:
-            async with asyncio.timeout(self._within):
-                while len(helping) < self._size:
-                    if (delivery := await self._next()) is None:
-                        return []
-                    if delivery.attempt > 1:
-                        self._kept = delivery
-                        break
-                    helping.append(delivery)
-        except TimeoutError:
-            pass
-        return helping
-
-    async def _next(self) -> Delivery | None:
-        while not self._closed:
-            if self._waiting:
-                return self._waiting.popleft()
-            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(woken)
-            try:
-                await woken
-            except asyncio.CancelledError:
-                if not woken.cancelled():
-                    self._wake(1)  # what it was woken for is another's
-                raise
-            self._wake(min(_WOKEN, len(self._waiting) - 1))
-        return None
-
-    def _wake(self, count: int) -> None:
-        while count > 0 and self._idle:
-            woken = self._idle.popleft()
-            if not woken.done():
-                woken.set_result(None)
-                count -= 1
-
-
-class Settling:
-    """Collects outcomes and settles those of one moment together; acks never wait for copies."""
-
-    def __init__(self, consumption: Consumption) -> None:
-        self._consumption = consumption
-        self._acks: list[Settled] = []
-        self._others: list[Settled] = []
-        self._running: set[asyncio.Task[None]] = set()
-        self._scheduled = False
-        self._flushed_at = 0.0
-
-    def add(self, outcomes: Sequence[Settled]) -> None:
-        for settled in outcomes:
-            (self._acks if isinstance(settled[1], Ack) else self._others).append(settled)
-        if not self._scheduled:
-            self._scheduled = True
-            loop = asyncio.get_running_loop()
-            loop.call_at(self._flushed_at + MOMENT, self._flush)
-
-    async def finished(self) -> None:
-        """Return when everything added so far is settled."""
-        self._flush()
-        while self._running:
-            await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        self._flushed_at = asyncio.get_running_loop().time()
-        for outcomes in (self._acks, self._others):
-            if outcomes:
-                task = asyncio.get_running_loop().create_task(self._consumption.settle(list(outcomes)))
-                self._running.add(task)
-                task.add_done_callback(self._settled)
-                outcomes.clear()
-
-    def _settled(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            get_logger("eventbus.subscriber").error("settle.failed", error=describe(error))

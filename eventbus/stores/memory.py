@@ -43,9 +43,12 @@ class MemoryInbox:
         for key in release:
             if key not in self._handled:
                 self._claimed.pop(key, None)
-        return InboxAnswer([self.claim(key) for key in claim])
+        return InboxAnswer(self.claim(claim))
 
-    def claim(self, key: InboxKey) -> Claim:
+    def claim(self, keys: Iterable[InboxKey]) -> Sequence[Claim]:
+        return [self._claim(key) for key in keys]
+
+    def _claim(self, key: InboxKey) -> Claim:
         if key in self._handled:
             return Claim.HANDLED
         if key not in self._claimed:

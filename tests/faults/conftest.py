@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from eventbus.once import Settled
-from eventbus.pipeline import Pipeline
-from eventbus.transport import Delivery
+from eventbus.once import Ended
+from eventbus.settling import Settling
 from tests.support.fault_proxy import FaultProxy
 from tests.support.ledger import Ledger
 
@@ -23,16 +22,15 @@ async def proxied(amqp_url: str) -> AsyncIterator[tuple[FaultProxy, str]]:
 
 @pytest.fixture
 def deliveries(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each event came to a subscription of this process and left its pipeline, by id."""
+    """How often each event came to a subscription of this process and ended, by id."""
     came: Counter[str] = Counter()
-    process = Pipeline.process
+    add = Settling.add
 
-    async def counting(self: Pipeline, deliveries: Sequence[Delivery]) -> list[Settled]:
-        ended = await process(self, deliveries)
-        came.update(delivery.message.event_id or "" for delivery, _ in ended)
-        return ended
+    def counting(self: Settling, ended: Sequence[Ended]) -> None:
+        came.update(each.delivery.message.event_id or "" for each in ended)
+        add(self, ended)
 
-    monkeypatch.setattr(Pipeline, "process", counting)
+    monkeypatch.setattr(Settling, "add", counting)
     return came
 
 

@@ -3,7 +3,7 @@
 URL leased|transactional POINT    `never` for a worker that lives
 
 Its effects are rows of a table without a constraint, in the store's own file; of each it tells the world by
-an event. It handles one at a time, so that nothing else is in the middle of its work then. The points are
+an event. It has one at a time, so that nothing else is in the middle of its work then. The points are
 methods of eventbus, before or after which it ends.
 """
 
@@ -22,11 +22,11 @@ from eventbus.handler import Handler
 from eventbus.logs import configure
 from eventbus.outbox.relay import Relay
 from eventbus.publisher import Publisher
+from eventbus.rabbitmq.consumer import RabbitMQConsumption
 from eventbus.settings import Settings
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.transaction import Transactions
 from eventbus.stores.taking import Entries
-from eventbus.subscriber import Settling
 from tests.faults.crashing import Point, end_at
 from tests.faults.program import end_with_the_parent, say
 from tests.support.load import bus_to
@@ -53,7 +53,7 @@ POINTS: Final[dict[str, Point]] = {
     "after the mark": (Claims, "complete", "after"),
     "before the commit": (Transactions, "_commit", "before"),
     "after the commit": (Transactions, "_commit", "after"),
-    "before the ack": (Settling, "add", "before"),
+    "before the ack": (RabbitMQConsumption, "settle", "before"),
     "before the event is sent": (Publisher, "send", "before"),
     "after the event was sent": (Publisher, "send", "after"),
     "before the relay sends": (Relay, "_send", "before"),
@@ -64,13 +64,13 @@ POINTS: Final[dict[str, Point]] = {
 def subscription(how: str) -> Subscription[Any, Any]:
     policy = RetryPolicy(first=0.1, jitter=False)
 
-    @subscribe(Asked, name="work", retry=policy, concurrency=1)
+    @subscribe(Asked, name="work", retry=policy, concurrency=1, prefetch=1)
     async def leased(event: Asked, _: Context) -> Done:
         with closing(sqlite3.connect(STORE, isolation_level=None, timeout=10)) as database:
             database.execute(ADD, (event.number,))
         return Done(number=event.number)
 
-    @subscribe(Asked, name="work", retry=policy, concurrency=1)
+    @subscribe(Asked, name="work", retry=policy, concurrency=1, prefetch=1)
     async def transactional(event: Asked, transaction: Transaction) -> Done:
         await transaction.execute(ADD, event.number)
         return Done(number=event.number)

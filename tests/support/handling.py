@@ -17,7 +17,7 @@ from eventbus.handler import Handler
 from eventbus.headers import ATTEMPT
 from eventbus.logs import get_logger
 from eventbus.middleware import DEFAULT, MakeMiddleware
-from eventbus.once import Everything
+from eventbus.once import Admission, Everything
 from eventbus.outcome import Outcome
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
@@ -107,6 +107,7 @@ class Bench:
         *,
         middleware: Sequence[MakeMiddleware] = DEFAULT,
         lifetime: Lifetime | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.transport = ScriptedTransport()
         self.lifetime = lifetime or SharedLifetime()
@@ -122,7 +123,7 @@ class Bench:
             self.member,
             self.handler,
             FirstHandled(self.handler, publisher),
-            admission=Everything(),
+            admission=admission or Everything(),
             codec=Codec(),
             publisher=publisher,
             middleware=middleware,
@@ -130,8 +131,9 @@ class Bench:
 
     async def process(self, *deliveries: Delivery) -> list[Outcome]:
         """How each of them ends, in the order given."""
-        ended = await self.pipeline.process(deliveries)
-        outcomes = {id(delivery): outcome for delivery, outcome in ended}
+        admitted = await self.pipeline.admit(deliveries)
+        ended = [*admitted.ended, *await self.pipeline.handle(admitted.ready)]
+        outcomes = {id(delivery): outcome for delivery, outcome, _ in ended}
         assert len(ended) == len(outcomes) == len(deliveries)
         return [outcomes[id(delivery)] for delivery in deliveries]
 

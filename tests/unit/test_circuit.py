@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from eventbus.circuit import LONGEST_HOLD, Circuit
 from eventbus.logs import get_logger
+from eventbus.once import Ended
 from eventbus.outcome import Ack, DeadLetter, Outcome, Reason, RetryAfter
-from eventbus.pipeline import Settled
 from eventbus.transport import Delivery, Message
 from tests.support.eventually import eventually
 
@@ -28,27 +28,27 @@ class Handler:
         self.outcome = outcome
         self.runs: list[str] = []
 
-    def of(self, event_id: str) -> Callable[[], asyncio.Future[list[Settled]]]:
+    def of(self, event_id: str) -> Callable[[], asyncio.Future[list[Ended]]]:
         delivery = Delivery(
             Message(b"", "order.created", event_id=event_id), "q", 1, redelivered=False, tag=None
         )
 
-        async def handle() -> list[Settled]:
+        async def handle() -> list[Ended]:
             self.runs.append(event_id)
             await asyncio.sleep(0)
-            return [(delivery, self.outcome)]
+            return [Ended(delivery, self.outcome)]
 
         return lambda: asyncio.ensure_future(handle())
 
 
-def runs(subject: Circuit, handler: Handler, *event_ids: str) -> list[asyncio.Task[list[Settled]]]:
+def runs(subject: Circuit, handler: Handler, *event_ids: str) -> list[asyncio.Task[list[Ended]]]:
     return [asyncio.ensure_future(subject.run(handler.of(each))) for each in event_ids]
 
 
 async def test_enough_different_events_in_a_row_open_it() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for event_id in ("1", "2"):
-        assert [outcome for _, outcome in await subject.run(handler.of(event_id))] == [AWAY]
+        assert [outcome for _, outcome, _ in await subject.run(handler.of(event_id))] == [AWAY]
     assert not subject.is_open
     waiting = asyncio.ensure_future(subject.run(handler.of("3")))
     await eventually(lambda: subject.is_open)
@@ -94,7 +94,7 @@ async def test_while_it_is_open_events_wait_and_keep_their_attempts_even_the_las
     assert not any(each.done() for each in waiting)
     handler.outcome = Ack()
     for each in waiting:
-        assert [outcome for _, outcome in await each] == [Ack()]
+        assert [outcome for _, outcome, _ in await each] == [Ack()]
     assert not subject.is_open
 
 
@@ -103,7 +103,7 @@ async def test_probes_come_one_at_a_time() -> None:
     together: set[int] = set()
     running = 0
 
-    async def probe() -> list[Settled]:
+    async def probe() -> list[Ended]:
         nonlocal running
         running += 1
         together.add(running)
@@ -138,7 +138,7 @@ async def test_what_was_held_for_long_enough_leaves_with_its_outcome_though_othe
     ends = await asyncio.gather(*runs(subject, handler, *"abcdefgh"))
 
     assert asyncio.get_running_loop().time() - began < 2.0
-    assert [[outcome for _, outcome in end] for end in ends] == [[AWAY]] * 8
+    assert [[outcome for _, outcome, _ in end] for end in ends] == [[AWAY]] * 8
 
 
 async def test_what_comes_while_it_is_open_is_handled_once_at_least() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import structlog
@@ -14,42 +13,10 @@ import structlog
 from eventbus import claims as claims_module
 from eventbus.claims import Claims
 from eventbus.store import Claim, InboxAnswer, InboxKey, StoreUnavailable
-from eventbus.stores.memory import MemoryInbox
-from eventbus.testing import VirtualClock
 from tests.support.eventually import eventually
+from tests.support.scripted_inbox import ScriptedInbox
 
 ONE, TWO = InboxKey("shop.charge", "1"), InboxKey("shop.charge", "2")
-
-
-class ScriptedInbox(MemoryInbox):
-    """A real inbox that can go away, be slow, and be another's."""
-
-    at_once = None  # type: ignore[assignment]  as one that is on a disk
-
-    def __init__(self) -> None:
-        super().__init__(1000, VirtualClock())
-        self.exchanges: list[dict[str, Sequence[InboxKey]]] = []
-        self.is_away = False
-        self.held: set[InboxKey] = set()
-        self.lost: set[InboxKey] = set()
-        self.answering = asyncio.Event()
-        self.answering.set()
-        self.purged: list[int] = []
-
-    async def exchange(self, **asked: Any) -> InboxAnswer:
-        self.exchanges.append({name: keys for name, keys in asked.items() if keys})
-        await self.answering.wait()
-        if self.is_away:
-            raise StoreUnavailable("sqlite:///gone.db", "the disk is gone")
-        answer = await super().exchange(**asked)
-        claims = [
-            Claim.HELD if key in self.held else claim
-            for key, claim in zip(asked["claim"], answer.claims, strict=True)
-        ]
-        return InboxAnswer(claims, frozenset(self.lost & set(asked["complete"])))
-
-    async def purge(self, *, older: timedelta, limit: int) -> int:
-        return self.purged.pop() if self.purged else 0
 
 
 @pytest.fixture
@@ -87,24 +54,29 @@ async def test_what_is_asked_in_one_turn_goes_to_the_store_together(
 ):
     keys = [InboxKey("shop.charge", str(number)) for number in range(50)]
 
-    answers = await asyncio.gather(*(claims.claim(key, stop) for key in keys))
+    first, second = await asyncio.gather(claims.claim(keys[:20], stop), claims.claim(keys[20:], stop))
     await asyncio.gather(*(claims.complete([key]) for key in keys))
 
-    assert answers == [Claim.OURS] * 50
+    assert [*first, *second] == [Claim.OURS] * 50
     assert inbox.exchanges == [{"claim": keys}, {"complete": keys}]
 
 
 async def test_what_was_handled_is_not_handled_again(claims: Claims, stop: asyncio.Event):
-    assert await claims.claim(ONE, stop) is Claim.OURS
+    assert await claims.claim([ONE], stop) == [Claim.OURS]
     await claims.complete([ONE])
 
-    assert await claims.claim(ONE, stop) is Claim.HANDLED
+    assert await claims.claim([ONE], stop) == [Claim.HANDLED]
+
+
+async def test_of_two_copies_in_one_question_one_is_claimed(claims: Claims, stop: asyncio.Event):
+    assert await claims.claim([ONE, TWO, ONE], stop) == [Claim.OURS, Claim.OURS, Claim.HELD]
 
 
 async def test_a_copy_waits_for_the_first_ones_success(claims: Claims, stop: asyncio.Event):
-    await claims.claim(ONE, stop)
-    copy = asyncio.create_task(claims.claim(ONE, stop))
-    await claims.claim(TWO, stop)  # the copy has had its chance
+    await claims.claim([ONE], stop)
+    assert await claims.claim([ONE], stop) == [Claim.HELD]
+    copy = asyncio.create_task(claims.claim_held(ONE, stop))
+    await claims.claim([TWO], stop)  # the copy has had its chance
     assert not copy.done()
 
     await claims.complete([ONE])
@@ -113,11 +85,11 @@ async def test_a_copy_waits_for_the_first_ones_success(claims: Claims, stop: asy
 
 
 async def test_a_copy_has_its_turn_when_the_first_one_fails(claims: Claims, stop: asyncio.Event):
-    await claims.claim(ONE, stop)
-    copies = [asyncio.create_task(claims.claim(ONE, stop)) for _ in range(3)]
-    await claims.claim(TWO, stop)
+    await claims.claim([ONE], stop)
+    copies = [asyncio.create_task(claims.claim_held(ONE, stop)) for _ in range(3)]
+    await claims.claim([TWO], stop)
 
-    claims.release(ONE)
+    claims.release([ONE])
     done, waiting = await asyncio.wait(copies, timeout=5, return_when=asyncio.FIRST_COMPLETED)
 
     assert [task.result() for task in done] == [Claim.OURS]
@@ -130,7 +102,8 @@ async def test_what_another_process_is_handling_is_asked_for_again(
     claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
     inbox.held = {ONE}
-    waiting = asyncio.create_task(claims.claim(ONE, stop))
+    assert await claims.claim([ONE, TWO], stop) == [Claim.HELD, Claim.OURS]
+    waiting = asyncio.create_task(claims.claim_held(ONE, stop))
     await eventually(lambda: len(inbox.exchanges) >= 2)
     assert not waiting.done()
 
@@ -143,14 +116,14 @@ async def test_while_the_store_is_away_everything_waits_and_it_is_told_once(
     logs: list[structlog.typing.EventDict], claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
     inbox.is_away = True
-    first, second = (asyncio.create_task(claims.claim(key, stop)) for key in (ONE, TWO))
+    first, second = (asyncio.create_task(claims.claim([key], stop)) for key in (ONE, TWO))
     await eventually(lambda: len(inbox.exchanges) >= 3)
     assert not first.done()
     assert not second.done()
 
     inbox.is_away = False
 
-    assert await asyncio.wait_for(asyncio.gather(first, second), 5) == [Claim.OURS] * 2
+    assert await asyncio.wait_for(asyncio.gather(first, second), 5) == [[Claim.OURS]] * 2
     assert [line["event"] for line in logs] == ["store.unavailable", "store.available"]
     assert "the disk is gone" in logs[0]["error"]
 
@@ -159,20 +132,20 @@ async def test_who_waits_for_a_store_that_is_away_lets_go_when_it_has_to_stop(
     claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
     inbox.is_away = True
-    waiting = asyncio.create_task(claims.claim(ONE, stop))
+    waiting = asyncio.create_task(claims.claim([ONE], stop))
     await eventually(lambda: inbox.exchanges)
 
     stop.set()
     claims.heed_stops()
 
-    assert await asyncio.wait_for(waiting, 5) is Claim.HELD
+    assert await asyncio.wait_for(waiting, 5) == [Claim.HELD]
 
 
 async def test_what_was_claimed_for_somebody_who_has_gone_is_released(
     claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
     inbox.answering.clear()
-    waiting = asyncio.create_task(claims.claim(ONE, stop))
+    waiting = asyncio.create_task(claims.claim([ONE], stop))
     await eventually(lambda: inbox.exchanges)
 
     waiting.cancel()
@@ -180,14 +153,14 @@ async def test_what_was_claimed_for_somebody_who_has_gone_is_released(
     inbox.answering.set()
 
     await eventually(lambda: {"release": [ONE]} in inbox.exchanges)
-    assert await asyncio.wait_for(claims.claim(ONE, asyncio.Event()), 5) is Claim.OURS
+    assert await asyncio.wait_for(claims.claim([ONE], asyncio.Event()), 5) == [Claim.OURS]
 
 
 async def test_to_complete_raises_when_it_must_end_before_the_store_is_back(
     inbox: ScriptedInbox, stop: asyncio.Event
 ):
     async with opened(inbox) as claims:
-        await claims.claim(ONE, stop)
+        await claims.claim([ONE], stop)
         inbox.is_away = True
         completing = asyncio.create_task(claims.complete([ONE]))
         await eventually(lambda: len(inbox.exchanges) >= 2)
@@ -200,7 +173,7 @@ async def test_a_claim_that_was_lost_is_told(
     logs: list[structlog.typing.EventDict], claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
     inbox.lost = {ONE}
-    await claims.claim(ONE, stop)
+    await claims.claim([ONE], stop)
     await claims.complete([ONE])
 
     (line,) = logs
@@ -224,4 +197,4 @@ async def test_a_bug_in_the_store_ends_those_who_wait(
     monkeypatch.setattr(inbox, "exchange", broken)
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(claims.claim(ONE, stop), 5)
+        await asyncio.wait_for(claims.claim([ONE], stop), 5)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -35,10 +37,10 @@ class SqliteInbox:
         owner, now = self._owner.id, microseconds(self._clock.now())
 
         def exchange(connection: sqlite3.Connection) -> InboxAnswer:
-            lost = _complete(connection, _rows(complete, owner, now)) if complete else frozenset[InboxKey]()
+            lost = _complete(connection, complete, owner, now) if complete else frozenset[InboxKey]()
             if release:
                 connection.executemany(statements()["release"], _rows(release, owner, now))
-            claims = _claim(connection, _rows(claim, owner, now)) if claim else []
+            claims = _claim(connection, claim, owner, now) if claim else []
             return InboxAnswer(claims, lost)
 
         return await self._access.write(exchange, durable=False)
@@ -76,25 +78,23 @@ def key_row(key: InboxKey, owner: int, now: int) -> Row:
     }
 
 
-def _complete(connection: sqlite3.Connection, rows: list[Row]) -> frozenset[InboxKey]:
-    sql = statements()
-    if connection.executemany(sql["complete"], rows).rowcount == len(rows):
+def _complete(
+    connection: sqlite3.Connection, keys: Sequence[InboxKey], owner: int, now: int
+) -> frozenset[InboxKey]:
+    if _run(connection, "complete", keys, owner, now) == len(keys):
         return frozenset()
     # What has been forgotten meanwhile is nobody else's: it is handled.
+    sql, rows = statements(), _rows(keys, owner, now)
     connection.executemany(sql["complete_forgotten"], rows)
-    found = ((row, connection.execute(sql["look"], row).fetchone()) for row in rows)
-    return frozenset(
-        InboxKey(row["subscription"], row["event_id"], row["replay"])
-        for row, (holder, _) in found
-        if holder is not None
-    )
+    holders = (connection.execute(sql["look"], row).fetchone() for row in rows)
+    return frozenset(key for key, (holder, _) in zip(keys, holders, strict=True) if holder is not None)
 
 
-def _claim(connection: sqlite3.Connection, rows: list[Row]) -> list[Claim]:
-    if connection.executemany(statements()["claim"], rows).rowcount == len(rows):
-        return [Claim.OURS] * len(rows)
+def _claim(connection: sqlite3.Connection, keys: Sequence[InboxKey], owner: int, now: int) -> list[Claim]:
+    if _run(connection, "claim", keys, owner, now) == len(keys):
+        return [Claim.OURS] * len(keys)
     alive_after = machine_time()
-    return [_claimed(connection, row, alive_after) for row in rows]
+    return [_claimed(connection, row, alive_after) for row in _rows(keys, owner, now)]
 
 
 def _claimed(connection: sqlite3.Connection, row: Row, alive_after: int) -> Claim:
@@ -107,3 +107,24 @@ def _claimed(connection: sqlite3.Connection, row: Row, alive_after: int) -> Clai
         return Claim.HELD
     connection.execute(statements()["take_over"], row)
     return Claim.OURS
+
+
+def _run(connection: sqlite3.Connection, name: str, keys: Sequence[InboxKey], owner: int, now: int) -> int:
+    """How many rows it changed. One statement for all keys of a subscription.
+
+    With one for each, the thread would give the interpreter back and wait for it again as often.
+    """
+    event_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for subscription, event_id, replay in keys:
+        event_ids[subscription, replay].append(event_id)
+    changed = 0
+    for (subscription, replay), those in event_ids.items():
+        listed = json.dumps(those)
+        if "\\" in listed:  # SQLite's JSON cannot say everything that its texts can
+            rows = [key_row(InboxKey(subscription, each, replay), owner, now) for each in those]
+            changed += connection.executemany(statements()[name], rows).rowcount
+        else:
+            of_all = {"subscription": subscription, "replay": replay, "owner": owner, "now": now}
+            row = {**of_all, "event_ids": listed}
+            changed += connection.execute(statements()[f"{name}_many"], row).rowcount
+    return changed

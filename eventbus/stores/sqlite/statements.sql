@@ -17,6 +17,11 @@ DELETE FROM eventbus_owner WHERE expires_at < :now
 UPDATE eventbus_inbox SET owner = NULL
 WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay AND owner = :owner
 
+-- name: complete_many
+UPDATE eventbus_inbox SET owner = NULL
+WHERE subscription = :subscription AND replay = :replay AND owner = :owner
+AND event_id IN (SELECT value FROM json_each(:event_ids))
+
 -- name: complete_forgotten
 INSERT INTO eventbus_inbox (subscription, event_id, replay, owner, claimed_at)
 VALUES (:subscription, :event_id, :replay, NULL, :now) ON CONFLICT DO NOTHING
@@ -28,6 +33,10 @@ WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
 -- name: claim
 INSERT INTO eventbus_inbox (subscription, event_id, replay, owner, claimed_at)
 VALUES (:subscription, :event_id, :replay, :owner, :now) ON CONFLICT DO NOTHING
+
+-- name: claim_many
+INSERT INTO eventbus_inbox (subscription, event_id, replay, owner, claimed_at)
+SELECT :subscription, value, :replay, :owner, :now FROM json_each(:event_ids) WHERE true ON CONFLICT DO NOTHING
 
 -- name: take_over
 UPDATE eventbus_inbox SET owner = :owner, claimed_at = :now

@@ -1,0 +1,67 @@
+"""From what the broker hands over to what the handlers take: read, claimed together, put into the intake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from eventbus.intake import Intake
+from eventbus.once import Admitted, Readable
+from eventbus.pipeline import Pipeline
+from eventbus.settling import Settling
+from eventbus.transport import Delivery
+
+
+class Admitting:
+    """Of one consumption. While the inbox is asked for some, the handlers have those before them."""
+
+    def __init__(
+        self, pipeline: Pipeline, intake: Intake, settling: Settling, group: asyncio.TaskGroup
+    ) -> None:
+        self._pipeline = pipeline
+        self._intake = intake
+        self._settling = settling
+        self._group = group
+        self._waiting: set[asyncio.Task[bool]] = set()
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        """What somebody else is handling waits apart, and holds up no other."""
+        admitted = await self._pipeline.admit(deliveries)
+        self._pass_on(admitted)
+        for held in admitted.held:
+            waiting = self._group.create_task(self._put_held(held))
+            self._waiting.add(waiting)
+            waiting.add_done_callback(self._waiting.discard)
+
+    async def in_order(self, deliveries: Sequence[Delivery]) -> None:
+        """What somebody else is handling holds up what came after it."""
+        admitted = await self._pipeline.admit(deliveries)
+        if not admitted.held:
+            self._pass_on(admitted)
+            return
+        self._settling.add(admitted.ended)
+        place = {id(delivery): number for number, delivery in enumerate(deliveries)}
+        ready = deque(admitted.ready)
+        for held in admitted.held:
+            while ready and place[id(ready[0].delivery)] < place[id(held.delivery)]:
+                self._intake.put([ready.popleft()])
+            if not await self._put_held(held):
+                self._pipeline.release(ready)
+                return
+        self._intake.put(ready)
+
+    def stop(self) -> None:
+        """What waits comes back to the queue."""
+        for waiting in self._waiting:
+            waiting.cancel()
+
+    async def _put_held(self, held: Readable) -> bool:
+        """Whether it is not held any more: only a stop ends the waiting before."""
+        admitted = await self._pipeline.admit_held(held)
+        self._pass_on(admitted)
+        return not admitted.held
+
+    def _pass_on(self, admitted: Admitted) -> None:
+        self._settling.add(admitted.ended)
+        self._intake.put(admitted.ready)
