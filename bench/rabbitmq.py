@@ -21,8 +21,8 @@ from eventbus import Bus
 from eventbus.bus import topology
 
 RAW = "raw aio-pika"
-EVENTS = 5_000
-FEW_EVENTS = 500
+EVENTS = 20_000
+FEW_EVENTS = 1_000
 IN_FLIGHT = 300
 PREFETCH = 500
 MOMENT = 0.001

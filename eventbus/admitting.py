@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from eventbus.intake import Intake
 from eventbus.once import Admitted, Readable
 from eventbus.pipeline import Pipeline
 from eventbus.settling import Settling
 from eventbus.transport import Delivery
+
+_AT_ONCE: Final = 64
+"""Deliveries of one question to the inbox: while it is asked, the next are read and those before are handled.
+All that there are in one question would leave the handlers with nothing to do meanwhile."""
 
 
 class Admitting:
@@ -23,16 +28,14 @@ class Admitting:
         self._intake = intake
         self._settling = settling
         self._group = group
+        self._is_stopped = False
         self._waiting: set[asyncio.Task[bool]] = set()
 
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """What somebody else is handling waits apart, and holds up no other."""
-        admitted = await self._pipeline.admit(deliveries)
-        self._pass_on(admitted)
-        for held in admitted.held:
-            waiting = self._group.create_task(self._put_held(held))
-            self._waiting.add(waiting)
-            waiting.add_done_callback(self._waiting.discard)
+        for at in range(0, len(deliveries), _AT_ONCE):
+            self._group.create_task(self._put(deliveries[at : at + _AT_ONCE]))
+            await asyncio.sleep(0)
 
     async def in_order(self, deliveries: Sequence[Delivery]) -> None:
         """What somebody else is handling holds up what came after it."""
@@ -53,8 +56,17 @@ class Admitting:
 
     def stop(self) -> None:
         """What waits comes back to the queue."""
+        self._is_stopped = True
         for waiting in self._waiting:
             waiting.cancel()
+
+    async def _put(self, deliveries: Sequence[Delivery]) -> None:
+        admitted = await self._pipeline.admit(deliveries)
+        self._pass_on(admitted)
+        for held in () if self._is_stopped else admitted.held:
+            waiting = self._group.create_task(self._put_held(held))
+            self._waiting.add(waiting)
+            waiting.add_done_callback(self._waiting.discard)
 
     async def _put_held(self, held: Readable) -> bool:
         """Whether it is not held any more: only a stop ends the waiting before."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from eventbus.once import Ended
+from eventbus.once import Ended, Readable
 from eventbus.outcome import Ack
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LONGEST_HOLD: Final = 600.0
 """Seconds until an event that waits here is retried by its policy after all: RabbitMQ takes a delivery back
 from a consumer that holds it for half an hour, what waits behind others in the prefetch included."""
 
-Handle = Callable[[], Awaitable[list[Ended]]]
+Handle = Callable[[Sequence[Readable]], Awaitable[list[Ended]]]
 
 
 class Circuit:
@@ -51,15 +51,15 @@ class Circuit:
     def is_open(self) -> bool:
         return self._is_open
 
-    async def run(self, handle: Handle) -> list[Ended]:
-        """Handle, and again while the circuit is open. Empty when stopped before there was an outcome.
+    async def run(self, handle: Handle, readable: Sequence[Readable]) -> list[Ended]:
+        """Handle them, and again while the circuit is open. Empty when stopped before there was an outcome.
 
         What waits for its turn for too long is not handled again, unless it never was.
         """
         held_until = asyncio.get_running_loop().time() + self._longest_hold
         outcomes: list[Ended] = []
         if not self._is_open:
-            outcomes = await handle()
+            outcomes = await handle(readable)
             self._learn(outcomes, is_probe=False)
             if not (self._is_open and _away(outcomes)):
                 return outcomes
@@ -69,7 +69,7 @@ class Circuit:
                     return []
                 if outcomes and self._is_open and not is_probe:
                     return outcomes
-                outcomes = await handle()
+                outcomes = await handle(readable)
                 self._learn(outcomes, is_probe=is_probe)
             if not (self._is_open and _away(outcomes)):
                 return outcomes

@@ -99,9 +99,7 @@ class Claims:
         """
         fresh = self._hold(keys)
         answers = await self._ask(fresh, stop)
-        for key, claim in zip(fresh, answers, strict=True):
-            if claim is not Claim.OURS:
-                self._finish(key)
+        self.finish(key for key, claim in zip(fresh, answers, strict=True) if claim is not Claim.OURS)
         if len(fresh) == len(keys):
             return answers
         found = dict(zip(fresh, answers, strict=True))
@@ -151,8 +149,10 @@ class Claims:
 
     def finish(self, keys: Iterable[InboxKey]) -> None:
         """They are not being handled here any more; the store knows already what became of them."""
+        ours = self._ours
         for key in keys:
-            self._finish(key)
+            if (running := ours.pop(key, None)) is not None and not running.done():
+                running.set_result(None)
 
     def heed_stops(self) -> None:
         """To be called when a `stop` was set: who waits for the store lets go."""
@@ -168,10 +168,6 @@ class Claims:
                 ours[key] = None
                 fresh.append(key)
         return fresh
-
-    def _finish(self, key: InboxKey) -> None:
-        if (running := self._ours.pop(key, None)) is not None and not running.done():
-            running.set_result(None)
 
     def _end_of(self, key: InboxKey) -> asyncio.Future[None]:
         running = self._ours[key] = self._ours[key] or asyncio.get_running_loop().create_future()

@@ -12,6 +12,9 @@ from eventbus.once import Readable
 _WOKEN: Final = 2
 """Workers that are woken at a time. Each wakes as many more while there is something left to do: where
 handlers wait, all have work soon; where they never do, one worker does it all, and the others sleep on."""
+_STRETCH: Final = 32
+"""Events given out before whatever else the event loop has to do has its turn: handlers that wait for nothing
+would keep it for as long as there are events."""
 
 
 class Intake:
@@ -32,6 +35,7 @@ class Intake:
         """Came while a helping was being filled, and does not belong in one."""
         self._dropped: list[Readable] = []
         self._closed = False
+        self._at_a_stretch = 0
 
     def put(self, admitted: Sequence[Readable]) -> None:
         self._waiting.extend(admitted)
@@ -49,6 +53,10 @@ class Intake:
 
     async def take(self) -> list[Readable]:
         """The next helping; empty when closed."""
+        self._at_a_stretch += 1
+        if self._at_a_stretch > _STRETCH:
+            self._at_a_stretch = 0
+            await asyncio.sleep(0)
         if self._size == 1:
             is_there = self._waiting and not self._closed
             first = self._waiting.popleft() if is_there else await self._next()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from eventbus.codec import Codec
 from eventbus.context import Context
 from eventbus.effect import Effect
+from eventbus.envelope import Envelope
 from eventbus.errors import EventBusError, describe, shorten
 from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
@@ -157,12 +158,20 @@ class Pipeline:
         )
 
     def _context(self, readable: Sequence[Readable]) -> Context:
+        delivery, envelope, _ = readable[0]
+        envelopes: tuple[Envelope[Any], ...] = (envelope,)
+        attempt, headers = delivery.attempt, delivery.message.headers
+        reruns: tuple[str, ...] = (rerun_of(headers),) if headers else _NO_RERUN
+        if len(readable) > 1:
+            envelopes = tuple([envelope for _, envelope, _ in readable])
+            attempt = max([delivery.attempt for delivery, *_ in readable])
+            reruns = tuple([rerun_of(delivery.message.headers) for delivery, *_ in readable])
         return Context(
             self._member.queue,
-            tuple([envelope for _, envelope, _ in readable]),
-            attempt=max([delivery.attempt for delivery, *_ in readable]),
-            replay=replay_id(readable[0].delivery.message.headers),
-            reruns=tuple(rerun_of(delivery.message.headers) for delivery, *_ in readable),
+            envelopes,
+            attempt=attempt,
+            replay=replay_id(headers),
+            reruns=reruns,
             prepare=self._publisher.prepare,
             log=self._logger,
         )
@@ -175,6 +184,9 @@ class Pipeline:
             attempt=context.attempt,
             correlation_id=envelope.correlation_id or envelope.event_id,
         )
+
+
+_NO_RERUN: Final = ("",)
 
 
 class HandlerCancelled(EventBusError):

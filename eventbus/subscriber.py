@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import partial
 from typing import Final
 
 from eventbus.admitting import Admitting
@@ -132,7 +131,7 @@ class Subscriber:
         while readable := await intake.take():
             ended: list[Ended] = []
             try:
-                ended = await self._circuit.run(partial(self._pipeline.handle, readable))
+                ended = await self._circuit.run(self._pipeline.handle, readable)
             finally:
                 if not ended:
                     self._pipeline.release(readable)

@@ -38,6 +38,8 @@ NAME: Final = struct.Struct(">HH")
 """§4.2.4: what the payload of a method frame begins with, its class and method."""
 CONTENT: Final = struct.Struct(">HHQ")
 """§4.2.6.1: class, weight (0) and size of the whole body; then flags and properties."""
+BEGUN_CONTENT: Final = struct.Struct(">BHIHHQ")
+"""`FRAME` and `CONTENT`, which follow each other in the frame of a content header."""
 ANSWER: Final = struct.Struct(">QB")
 """basic.ack and basic.nack: delivery tag, and bits: 1 for `multiple`, of a nack 2 for `requeue`.
 
@@ -47,7 +49,6 @@ HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 """§4.2.7."""
 
 _ANSWER_FRAME: Final = struct.Struct(">BHIHHQBB")
-_CONTENT_FRAME: Final = struct.Struct(">BHIHHQ")
 _END: Final = bytes([END])
 
 
@@ -71,7 +72,7 @@ def publish_frames(number: int, parcel: Parcel, max_body: int) -> bytes:
     method = _method_frame(number, parcel.exchange, parcel.routing_key, parcel.mandatory)
     properties, body = parcel.properties, parcel.body
     size = len(body)
-    header = _CONTENT_FRAME.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
+    header = BEGUN_CONTENT.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
     if 0 < size <= max_body:
         frame = FRAME.pack(BODY, number, size)
         return b"".join((method, header, properties, _END, frame, body, _END))

@@ -15,7 +15,7 @@ from aiormq import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 from yarl import URL
 
-from eventbus.rabbitmq.frames import AROUND, END, FRAME, HEARTBEAT
+from eventbus.rabbitmq.frames import AROUND, END, FRAME, HEARTBEAT, METHOD
 
 _LARGEST: Final = 2**27
 """Bytes that no frame has; until the connection is tuned nobody knows better."""
@@ -32,6 +32,13 @@ class Taker(Protocol):
         """Whether the frame with this payload is its own; if not, the driver gets it.
 
         Raises `ValueError` or `IndexError` for a frame that breaks the protocol.
+        """
+        ...
+
+    def takes_delivery(self, data: bytes, at: int, end: int, largest: int) -> int:
+        """Take the delivery whose method frame lies there, where it and its content are there as a whole.
+
+        Where that ends; 0 for everything else, which `takes` gets frame by frame.
         """
         ...
 
@@ -126,6 +133,9 @@ class HotStream(asyncio.StreamReaderProtocol):
             data = b"".join(self._begun)
             self._begun.clear()
         at = self._take(data)
+        if self._takers and not self._is_broken and (now := self._loop.time()) - self._fed_at > _SIGN_OF_LIFE:
+            self._fed_at = now
+            self._rest.feed_data(HEARTBEAT)
         if at < len(data) and not self._is_broken:
             self._begun.append(data[at:])
             self._missing = self._size_at(data, at) - (len(data) - at)
@@ -144,11 +154,12 @@ class HotStream(asyncio.StreamReaderProtocol):
                 taker = takers.get(number)
                 if data[end - 1] != END:
                     return self._refuse("a frame without its end octet", data, at)
-                if taker is None or not taker.takes(kind, data, at + FRAME.size, end - 1):
+                if taker is None:
                     self._rest.feed_data(data[at:end])
-                elif (now := self._loop.time()) - self._fed_at > _SIGN_OF_LIFE:
-                    self._fed_at = now
-                    self._rest.feed_data(HEARTBEAT)
+                elif kind == METHOD and (behind := taker.takes_delivery(data, at, end, self.largest_frame)):
+                    end = behind
+                elif not taker.takes(kind, data, at + FRAME.size, end - 1):
+                    self._rest.feed_data(data[at:end])
             except (ValueError, IndexError, struct.error) as error:
                 return self._refuse(f"a frame of channel {number} that cannot be read: {error}", data, at)
             at = end

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeVar
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
@@ -26,6 +27,10 @@ class Returned(NamedTuple):
     exchange: str
     routing_key: str
 
+
+_METHOD_BEGINS: Final = frames.FRAME.size + frames.NAME.size
+_CONTENT_BEGINS: Final = frames.FRAME.size + frames.CONTENT.size
+_DELIVER: Final = frames.NAME.pack(frames.BASIC, frames.DELIVER)
 
 OnArrival = Callable[[Arrival], None]
 OnConfirm = Callable[[Confirm], None]
@@ -71,6 +76,35 @@ class Tap:
             if not self._missing:
                 self._end_content(self._complete, b"")
         return kind in (frames.BODY, frames.HEADER)
+
+    def takes_delivery(self, data: bytes, at: int, end: int, largest: int) -> int:
+        """As nearly all come: a header, and a body of one frame."""
+        if data[at + frames.FRAME.size : at + _METHOD_BEGINS] != _DELIVER or self._complete is not None:
+            return 0
+        if len(data) - end < _CONTENT_BEGINS:
+            return 0
+        kind, number, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(data, end)
+        body_at = end + frames.AROUND + header_size
+        behind: int = body_at + frames.AROUND + body_size
+        if (
+            behind > len(data)
+            or not frames.CONTENT.size <= header_size <= largest - frames.AROUND
+            or body_size + frames.AROUND > largest
+            or kind != frames.HEADER
+            or data[body_at - 1] != frames.END
+            or data[behind - 1] != frames.END
+            or frames.FRAME.unpack_from(data, body_at) != (frames.BODY, number, body_size)
+            or data[end + 1 : end + 3] != data[at + 1 : at + 3]
+        ):
+            return 0
+        at += _METHOD_BEGINS
+        at += 1 + data[at]
+        tag, bits = frames.ANSWER.unpack_from(data, at)
+        exchange, routing_key = _route(data[at + frames.ANSWER.size : end - 1])
+        header = data[end + _CONTENT_BEGINS : body_at - 1]
+        body = data[body_at + frames.FRAME.size : behind - 1]
+        _call(self.on_arrival, Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
+        return behind
 
     def _takes_method(self, data: bytes, begin: int, end: int) -> bool:
         self._complete = None  # a channel that is closed in the middle of a content never gets the rest
@@ -139,6 +173,16 @@ class Tap:
 
     def _returned(self, _: bytes) -> None:
         _call(self.on_return, Returned(self._exchange, self._routing_key))
+
+
+@lru_cache(maxsize=1024)
+def _route(data: bytes) -> tuple[str, str]:
+    """Exchange and routing key, of which there are few."""
+    exchange, at = _text(data, 0)
+    routing_key, at = _text(data, at)
+    if at != len(data):
+        raise ValueError(f"{at - len(data)} bytes missing")
+    return exchange, routing_key
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

@@ -26,7 +26,7 @@ class MemoryInbox:
         self._claimed: OrderedDict[tuple[str, ...], datetime] = OrderedDict()
         """In the order in which they were claimed. Plain tuples: the garbage collector need not look at them
         again and again, as it does at a hundred thousand objects of any other kind."""
-        self._handled: set[tuple[str, ...]] = set()
+        self._unhandled: set[InboxKey] = set()
 
     @property
     def at_once(self) -> Self:
@@ -41,30 +41,31 @@ class MemoryInbox:
     ) -> InboxAnswer:
         self.complete(complete)
         for key in release:
-            if key not in self._handled:
+            if key in self._unhandled:
+                self._unhandled.discard(key)
                 self._claimed.pop(key, None)
         return InboxAnswer(self.claim(claim))
 
     def claim(self, keys: Iterable[InboxKey]) -> Sequence[Claim]:
-        return [self._claim(key) for key in keys]
-
-    def _claim(self, key: InboxKey) -> Claim:
-        if key in self._handled:
-            return Claim.HANDLED
-        if key not in self._claimed:
-            self._remember(key)
-        return Claim.OURS
+        claimed, unhandled, now = self._claimed, self._unhandled, self._clock.now()
+        claims: list[Claim] = []
+        for key in keys:
+            if key not in claimed:
+                self._remember(key, now)
+                unhandled.add(key)
+            claims.append(Claim.OURS if key in unhandled else Claim.HANDLED)
+        return claims
 
     def complete(self, keys: Iterable[InboxKey]) -> None:
         for key in keys:
             if key not in self._claimed:
-                self._remember(key)
-            self._handled.add(tuple(key))
+                self._remember(key, self._clock.now())
+            self._unhandled.discard(key)
 
-    def _remember(self, key: InboxKey) -> None:
-        self._claimed[tuple(key)] = self._clock.now()
+    def _remember(self, key: InboxKey, now: datetime) -> None:
+        self._claimed[tuple(key)] = now
         if len(self._claimed) > self._limit:
-            self._handled.discard(self._claimed.popitem(last=False)[0])
+            self._claimed.popitem(last=False)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = self._clock.now() - older
@@ -72,7 +73,6 @@ class MemoryInbox:
         forgotten = [key for key, _ in islice(aged, limit)]
         for key in forgotten:
             del self._claimed[key]
-            self._handled.discard(key)
         return len(forgotten)
 
     async def remembers(self, subscription: str) -> bool:

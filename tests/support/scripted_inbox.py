@@ -15,7 +15,7 @@ from eventbus.testing import VirtualClock
 class ScriptedInbox(MemoryInbox):
     """A real inbox that can go away, be slow, and be another's."""
 
-    at_once = None  # type: ignore[assignment]  as one that is on a disk
+    at_once = None  # type: ignore[assignment]  # as one that is on a disk
 
     def __init__(self) -> None:
         super().__init__(1000, VirtualClock())

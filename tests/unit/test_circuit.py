@@ -28,7 +28,7 @@ class Handler:
         self.outcome = outcome
         self.runs: list[str] = []
 
-    def of(self, event_id: str) -> Callable[[], asyncio.Future[list[Ended]]]:
+    def of(self, event_id: str) -> Callable[[object], asyncio.Future[list[Ended]]]:
         delivery = Delivery(
             Message(b"", "order.created", event_id=event_id), "q", 1, redelivered=False, tag=None
         )
@@ -38,19 +38,19 @@ class Handler:
             await asyncio.sleep(0)
             return [Ended(delivery, self.outcome)]
 
-        return lambda: asyncio.ensure_future(handle())
+        return lambda _: asyncio.ensure_future(handle())
 
 
 def runs(subject: Circuit, handler: Handler, *event_ids: str) -> list[asyncio.Task[list[Ended]]]:
-    return [asyncio.ensure_future(subject.run(handler.of(each))) for each in event_ids]
+    return [asyncio.ensure_future(subject.run(handler.of(each), ())) for each in event_ids]
 
 
 async def test_enough_different_events_in_a_row_open_it() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for event_id in ("1", "2"):
-        assert [outcome for _, outcome, _ in await subject.run(handler.of(event_id))] == [AWAY]
+        assert [outcome for _, outcome, _ in await subject.run(handler.of(event_id), ())] == [AWAY]
     assert not subject.is_open
-    waiting = asyncio.ensure_future(subject.run(handler.of("3")))
+    waiting = asyncio.ensure_future(subject.run(handler.of("3"), ()))
     await eventually(lambda: subject.is_open)
     handler.outcome = Ack()
     await waiting
@@ -59,14 +59,14 @@ async def test_enough_different_events_in_a_row_open_it() -> None:
 async def test_one_event_that_fails_again_and_again_does_not_open_it() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for _ in range(10):
-        await subject.run(handler.of("the same"))
+        await subject.run(handler.of("the same"), ())
     assert not subject.is_open
 
 
 async def test_errors_of_the_handler_itself_do_not_open_it() -> None:
     subject, handler = circuit(3), Handler(WRONG)
     for number in range(10):
-        await subject.run(handler.of(str(number)))
+        await subject.run(handler.of(str(number)), ())
     assert not subject.is_open
 
 
@@ -74,20 +74,20 @@ async def test_a_success_in_between_starts_the_count_anew() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for number, outcome in enumerate((AWAY, AWAY, Ack(), AWAY, AWAY)):
         handler.outcome = outcome
-        await subject.run(handler.of(str(number)))
+        await subject.run(handler.of(str(number)), ())
     assert not subject.is_open
 
 
 async def test_with_a_threshold_of_nothing_it_never_opens() -> None:
     subject, handler = circuit(0), Handler(AWAY)
     for number in range(50):
-        await subject.run(handler.of(str(number)))
+        await subject.run(handler.of(str(number)), ())
     assert not subject.is_open
 
 
 async def test_while_it_is_open_events_wait_and_keep_their_attempts_even_the_last() -> None:
     subject, handler = circuit(2), Handler(LAST_ATTEMPT_AWAY)
-    await subject.run(handler.of("1"))
+    await subject.run(handler.of("1"), ())
     waiting = runs(subject, handler, "2", "3", "4")
     await eventually(lambda: len(handler.runs) > 6)
 
@@ -103,17 +103,17 @@ async def test_probes_come_one_at_a_time() -> None:
     together: set[int] = set()
     running = 0
 
-    async def probe() -> list[Ended]:
+    async def probe(_: object) -> list[Ended]:
         nonlocal running
         running += 1
         together.add(running)
-        outcomes = await handler.of("probe")()
+        outcomes = await handler.of("probe")(())
         running -= 1
         return outcomes
 
-    opening = asyncio.ensure_future(subject.run(handler.of("1")))
+    opening = asyncio.ensure_future(subject.run(handler.of("1"), ()))
     await eventually(lambda: subject.is_open)
-    waiting = [asyncio.ensure_future(subject.run(probe)) for _ in range(5)]
+    waiting = [asyncio.ensure_future(subject.run(probe, ())) for _ in range(5)]
     await eventually(lambda: handler.runs.count("probe") >= 3)
 
     assert together == {1}
@@ -123,7 +123,7 @@ async def test_probes_come_one_at_a_time() -> None:
 
 async def test_stopping_lets_go_of_what_waits_without_an_outcome() -> None:
     subject, handler = circuit(1), Handler(AWAY)
-    waiting = asyncio.ensure_future(subject.run(handler.of("1")))
+    waiting = asyncio.ensure_future(subject.run(handler.of("1"), ()))
     await eventually(lambda: subject.is_open)
 
     subject.stop()
@@ -143,7 +143,7 @@ async def test_what_was_held_for_long_enough_leaves_with_its_outcome_though_othe
 
 async def test_what_comes_while_it_is_open_is_handled_once_at_least() -> None:
     subject, handler = circuit(1, longest_hold=0.05), Handler(AWAY)
-    opening = asyncio.ensure_future(subject.run(handler.of("first")))
+    opening = asyncio.ensure_future(subject.run(handler.of("first"), ()))
     await eventually(lambda: subject.is_open)
 
     ends = await asyncio.gather(opening, *runs(subject, handler, *"abcdefgh"))

@@ -38,7 +38,7 @@ from eventbus.stores.options import StoreOptions
 from eventbus.stores.redis.server import Address, Server, refusal
 
 _DEFAULTS: Final = StoreOptions()
-_CLAIMS: Final = (Claim.OURS, Claim.HANDLED, Claim.HELD)
+_CLAIMS: Final = {"1": Claim.OURS, "2": Claim.HANDLED, "3": Claim.HELD}
 _REMEDY: Final = "Use a store on SQLite or PostgreSQL: sqlite:///eventbus.db or postgresql://…"
 _SEPARATOR: Final = "\n"
 """All three are printable."""
@@ -69,11 +69,11 @@ class RedisInbox:
         arguments += [_member(key) for key in (*complete, *release, *claim)]
         async with self._server.asked():
             answer = await self._exchange(keys=[*owner.shared, owner.key], args=arguments)
-        claims, lost = cast("tuple[list[int], list[str]]", answer)
+        claims, lost = cast("tuple[str, list[str]]", answer)
         lost_keys = (
             frozenset(key for key in complete if _member(key) in lost) if lost else frozenset[InboxKey]()
         )
-        return InboxAnswer([_CLAIMS[number - 1] for number in claims], lost_keys)
+        return InboxAnswer([_CLAIMS[digit] for digit in claims], lost_keys)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = microseconds(self._clock.now() - older)
