@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from eventbus.deadlines import Begun
 from eventbus.intake import Intake
 from eventbus.once import Admitted, Readable
 from eventbus.pipeline import Pipeline
@@ -34,8 +35,11 @@ class Admitting:
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """What somebody else is handling waits apart, and holds up no other."""
         for at in range(0, len(deliveries), _AT_ONCE):
-            self._group.create_task(self._put(deliveries[at : at + _AT_ONCE]))
-            await asyncio.sleep(0)
+            if at:
+                await asyncio.sleep(0)
+            begun = Begun(self._put(deliveries[at : at + _AT_ONCE]))
+            if not begun.is_done:
+                self._group.create_task(_rest(begun))
 
     async def in_order(self, deliveries: Sequence[Delivery]) -> None:
         """What somebody else is handling holds up what came after it."""
@@ -77,3 +81,7 @@ class Admitting:
     def _pass_on(self, admitted: Admitted) -> None:
         self._settling.add(admitted.ended)
         self._intake.put(admitted.ready)
+
+
+async def _rest(begun: Begun) -> None:
+    await begun

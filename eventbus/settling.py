@@ -15,7 +15,10 @@ from eventbus.store import StoreUnavailable
 from eventbus.transport import Consumption
 
 MOMENT: Final = 0.002
-"""Seconds from one settling to the next: where handlers end one by one, each would cost a send of its own."""
+"""Seconds from one settling to the next where many end one by one, and each would cost a send of its own."""
+_MANY: Final = 8
+"""In one settling. Fewer are settled at once: an ack that waits meets the next event in the broker, which then
+waits for it to be written."""
 
 
 class Settling:
@@ -28,7 +31,7 @@ class Settling:
         self._others: list[Ended] = []
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
-        self._flushed_at = 0.0
+        self._not_before = 0.0
 
     def add(self, ended: Sequence[Ended]) -> None:
         for each in ended:
@@ -36,7 +39,7 @@ class Settling:
         if not self._scheduled and ended:
             self._scheduled = True
             loop = asyncio.get_running_loop()
-            loop.call_at(self._flushed_at + MOMENT, self._flush)
+            loop.call_at(self._not_before, self._flush)
 
     async def finished(self) -> None:
         """Return when everything added so far is settled."""
@@ -47,7 +50,7 @@ class Settling:
     def _flush(self) -> None:
         self._scheduled = False
         loop = asyncio.get_running_loop()
-        self._flushed_at = loop.time()
+        self._not_before = loop.time() + (MOMENT if len(self._acks) + len(self._others) >= _MANY else 0.0)
         for ended, settle in ((self._acks, self._ack), (self._others, self._copy)):
             if ended:
                 task = loop.create_task(settle(ended.copy()))
