@@ -20,7 +20,8 @@ from tests.support.lifeline import Lifeline
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
 
-EVENTS = 20_000
+EVENTS = 30_000
+PREFETCH = 500
 WITHOUT = "no inbox"
 
 
@@ -59,7 +60,7 @@ def _side(bus: Bus, *, deduplicate: bool) -> Side:
 @asynccontextmanager
 async def _worker(bus: Bus, *, deduplicate: bool) -> AsyncGenerator[Counter]:
     counter = Counter()
-    async with bus.running(counting_service(counter, deduplicate=deduplicate)):
+    async with bus.running(counting_service(counter, prefetch=PREFETCH, deduplicate=deduplicate)):
         yield counter
 
 

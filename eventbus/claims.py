@@ -99,7 +99,8 @@ class Claims:
         """
         fresh = self._hold(keys)
         answers = await self._ask(fresh, stop)
-        self.finish(key for key, claim in zip(fresh, answers, strict=True) if claim is not Claim.OURS)
+        if answers.count(Claim.OURS) < len(answers):
+            self.finish(key for key, claim in zip(fresh, answers, strict=True) if claim is not Claim.OURS)
         if len(fresh) == len(keys):
             return answers
         found = dict(zip(fresh, answers, strict=True))

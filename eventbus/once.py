@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.claims import Claims
@@ -23,7 +23,7 @@ class Readable(NamedTuple):
     delivery: Delivery
     envelope: Envelope[Any]
     key: InboxKey | None = None
-    """Under which the inbox knows it, once it was asked; None where nothing is deduplicated."""
+    """Under which the inbox knows it; None where nothing is deduplicated."""
 
 
 class Ended(NamedTuple):
@@ -49,6 +49,8 @@ class Admitted(NamedTuple):
 class Admission(Protocol):
     """Stands between decoding and the handler, and hears what became of what it has let through."""
 
+    def key(self, delivery: Delivery, envelope: Envelope[Any], /) -> InboxKey | None: ...
+
     async def admit(self, readable: Sequence[Readable], /) -> Admitted: ...
 
     async def admit_held(self, readable: Readable, /) -> Admitted:
@@ -72,6 +74,9 @@ class Admission(Protocol):
 
 class Everything:
     """Where nothing is deduplicated."""
+
+    def key(self, _: Delivery, __: Envelope[Any]) -> None:
+        return None
 
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
         return Admitted(readable, ())
@@ -101,20 +106,19 @@ class Once:
         self._subscription = subscription
         self._stop = asyncio.Event()
 
+    def key(self, delivery: Delivery, envelope: Envelope[Any]) -> InboxKey:
+        headers = delivery.message.headers
+        return InboxKey(self._subscription, envelope.event_id, rerun_of(headers) if headers else "")
+
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
-        keys = [
-            InboxKey(self._subscription, envelope.event_id, rerun_of(delivery.message.headers))
-            for delivery, envelope, _ in readable
-        ]
-        return _sorted(readable, keys, await self._claims.claim(keys, self._stop))
+        return _sorted(readable, await self._claims.claim(keys_of(readable), self._stop))
 
     async def admit_held(self, readable: Readable) -> Admitted:
-        keys = _keys([readable])
-        return _sorted([readable], keys, [await self._claims.claim_held(keys[0], self._stop)])
+        (key,) = keys_of([readable])
+        return _sorted([readable], [await self._claims.claim_held(key, self._stop)])
 
     async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
-        keys = _keys(readable)
-        return _sorted(readable, keys, await self._claims.claim_again(keys, self._stop))
+        return _sorted(readable, await self._claims.claim_again(keys_of(readable), self._stop))
 
     async def remember(self, handled: Sequence[InboxKey]) -> None:
         await self._claims.complete(handled)
@@ -127,15 +131,20 @@ class Once:
         self._claims.heed_stops()
 
 
-def _keys(readable: Sequence[Readable]) -> list[InboxKey]:
-    return [key for *_, key in readable if key is not None]
+def keys_of(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:
+    return [each.key for each in claimed if each.key is not None]
 
 
-def _sorted(readable: Sequence[Readable], keys: Sequence[InboxKey], claims: Sequence[Claim]) -> Admitted:
+def _sorted(readable: Sequence[Readable], claims: Sequence[Claim]) -> Admitted:
+    if claims.count(Claim.OURS) == len(claims):
+        return Admitted(readable, ())
     ready, ended, held = list[Readable](), list[Ended](), list[Readable]()
-    for (delivery, envelope, _), key, claim in zip(readable, keys, claims, strict=True):
-        if claim is Claim.HANDLED:
-            ended.append(Ended(delivery, ACK))
-        else:
-            (ready if claim is Claim.OURS else held).append(Readable(delivery, envelope, key))
+    for each, claim in zip(readable, claims, strict=True):
+        match claim:
+            case Claim.OURS:
+                ready.append(each)
+            case Claim.HANDLED:
+                ended.append(Ended(each.delivery, ACK))
+            case Claim.HELD:
+                held.append(each)
     return Admitted(ready, ended, held)

@@ -15,11 +15,11 @@ from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import MakeMiddleware, compose
-from eventbus.once import Admission, Admitted, Ended, Readable
+from eventbus.once import Admission, Admitted, Ended, Readable, keys_of
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.service import Member
-from eventbus.store import InboxKey, StoreUnavailable
+from eventbus.store import StoreUnavailable
 from eventbus.topic import matches
 from eventbus.transport import Delivery
 
@@ -85,12 +85,12 @@ class Pipeline:
 
     async def remember(self, handled: Iterable[Ended]) -> None:
         """They may be acked when it returns; raises `StoreUnavailable` when stopped before."""
-        if keys := _keys(handled):
+        if keys := keys_of(handled):
             await self._admission.remember(keys)
 
     def release(self, unhandled: Iterable[Readable | Ended]) -> None:
         """Whoever gets them next may handle them."""
-        self._admission.release(_keys(unhandled))
+        self._admission.release(keys_of(unhandled))
 
     def stop(self) -> None:
         """Begin with nothing more; what waits for its turn goes back to the queue."""
@@ -107,7 +107,7 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append(Ended(delivery, self._failed(delivery, error)))
             else:
-                readable.append(Readable(delivery, envelope))
+                readable.append(Readable(delivery, envelope, self._admission.key(delivery, envelope)))
         return readable, ended
 
     def _run(self, context: Context) -> Awaitable[None]:
@@ -203,10 +203,6 @@ class HandlerExited(EventBusError):
     def __init__(self, subscription: str, error: BaseException) -> None:
         self.subscription = subscription
         super().__init__(f"{subscription} raised {describe(error)}")
-
-
-def _keys(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:
-    return [key for *_, key in claimed if key is not None]
 
 
 def _is_being_cancelled() -> bool:

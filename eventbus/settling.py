@@ -17,8 +17,8 @@ from eventbus.transport import Consumption
 MOMENT: Final = 0.002
 """Seconds from one settling to the next where many end one by one, and each would cost a send of its own."""
 _MANY: Final = 8
-"""In one settling. Fewer are settled at once: an ack that waits meets the next event in the broker, which then
-waits for it to be written."""
+"""In one settling. Fewer are settled at once: an ack that waits meets the next event in the broker, which has
+to wait for it to be written."""
 
 
 class Settling:
