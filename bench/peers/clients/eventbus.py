@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -14,8 +15,8 @@ from bench.peers.job import QUEUE, Job, queue_names
 from bench.work import OrderPlaced
 from eventbus import Bus, Service, Subscription, subscribe
 
-BATCH = 10_000
-"""Events of one call of publish_many."""
+BATCH = 2_000
+"""Events of one call of publish_many. Two calls at a time: while one waits for its confirms, one is prepared."""
 SERVICE, _, _ = QUEUE.partition(".")
 
 
@@ -45,8 +46,13 @@ class EventBus:
         return await self._bus.publish(self._event(number), timeout=60)
 
     async def publish_many(self, numbers: range) -> None:
-        for at in range(0, len(numbers), BATCH):
-            await self._bus.publish_many(map(self._event, numbers[at : at + BATCH]), timeout=60)
+        batches = iter([numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)])
+
+        async def one_after_another() -> None:
+            for batch in batches:
+                await self._bus.publish_many(map(self._event, batch), timeout=60)
+
+        await asyncio.gather(one_after_another(), one_after_another())
 
     @asynccontextmanager
     async def consuming(self, handle: Handle) -> AsyncGenerator[None]:
