@@ -16,7 +16,7 @@ from bench.work import OrderPlaced
 from eventbus import Bus, Service, Subscription, subscribe
 
 BATCH = 2_000
-"""Events of one call of publish_many. Two calls at a time: while one waits for its confirms, one is prepared."""
+"""Events of one call of publish_many. Two calls at a time: while one waits for confirms, one is prepared."""
 SERVICE, _, _ = QUEUE.partition(".")
 
 
