@@ -50,13 +50,16 @@ class Admitting:
         self._settling.add(admitted.ended)
         place = {id(delivery): number for number, delivery in enumerate(deliveries)}
         ready = deque(admitted.ready)
-        for held in admitted.held:
-            while ready and place[id(ready[0].delivery)] < place[id(held.delivery)]:
-                self._intake.put([ready.popleft()])
-            if not await self._put_held(held):
-                self._pipeline.release(ready)
-                return
-        self._intake.put(ready)
+        try:
+            for held in admitted.held:
+                while ready and place[id(ready[0].delivery)] < place[id(held.delivery)]:
+                    self._intake.put([ready.popleft()])
+                if not await self._put_held(held):
+                    return
+            self._intake.put(ready)
+            ready.clear()
+        finally:
+            self._pipeline.release(ready)
 
     def stop(self) -> None:
         """What waits comes back to the queue."""

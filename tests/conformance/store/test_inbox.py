@@ -35,11 +35,11 @@ async def test_what_this_process_has_claimed_is_still_ours(store: Store) -> None
 
 
 async def test_many_keys_are_answered_in_their_order(store: Store) -> None:
-    keys = drive.some_keys(500)
+    keys = drive.some_keys(5000)
     await store.inbox.exchange(claim=keys[::2])
     await store.inbox.exchange(complete=keys[::2])
 
-    assert await drive.claim(store, *keys) == [HANDLED, OURS] * 250
+    assert await drive.claim(store, *keys) == [HANDLED, OURS] * 2500
 
 
 async def test_complete_release_and_claim_go_together_in_this_order(store: Store) -> None:

@@ -50,6 +50,22 @@ async def test_a_server_that_is_killed_and_started_again_has_what_it_answered_fo
     await store.close()
 
 
+async def test_a_server_without_the_newer_commands_answers_the_same(redis: RedisServer):
+    """`ZMSCORE` is of 6.2; one that the user may not run is one that is not there."""
+    keys = [InboxKey("payment.charge", f"evt_{number}") for number in range(1500)]
+    with Redis.from_url(redis.url) as client:  # pyright: ignore[reportUnknownMemberType]  their keywords
+        client.execute_command("ACL", "SETUSER", "default", "-zmscore")  # pyright: ignore[reportUnknownMemberType]
+    store = store_for(redis.url, QUICK)
+    await store.open()
+    await store.inbox.exchange(claim=keys[::2])
+    await store.inbox.exchange(complete=keys[::4])
+
+    answer = await store.inbox.exchange(claim=keys)
+
+    assert list(answer.claims) == [Claim.HANDLED, Claim.OURS, Claim.OURS, Claim.OURS] * 375
+    await store.close()
+
+
 async def test_a_wrong_password_is_told_without_the_password(redis_url: str):
     wrong = "redis://:hush@" + redis_url.partition("@")[2]
 
