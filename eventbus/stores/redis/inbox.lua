@@ -4,13 +4,13 @@
 -- KEYS[2]  hash: of what is being handled, whose it is; what is in the first and not in here is handled
 -- KEYS[3]  hash: how many members each subscription has, where it has any
 -- KEYS[4]  the owner's sign of life, which expires
--- ARGV     owner, its lease in ms, prefix of owners' keys, now, how many to complete, to release, to claim;
---          and then the members
+-- ARGV     owner, its lease in ms, prefix of owners' keys, now; and the members in JSON, in three lists: to
+--          complete, to release, to claim. As arguments of their own each would cost both sides more.
 --
 -- Answers with a text of one digit for each claim (1 ours, 2 handled, 3 held), and with those that were to be
 -- completed and are another's.
 local owner, lease, owners, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local at = 7
+local completing, releasing, claiming = unpack(cjson.decode(ARGV[5]))
 redis.call('SET', KEYS[4], '1', 'PX', lease)
 
 local known = {}
@@ -20,20 +20,18 @@ local function count(member, difference)
 end
 
 -- As many at a time as one command takes.
-local function by_the_thousand(number, work)
-    local last = at + number
-    while at < last do
-        local first = at + 1
-        at = math.min(at + 1000, last)
-        work(first, at, redis.call('HMGET', KEYS[2], unpack(ARGV, first, at)))
+local function by_the_thousand(members, work)
+    for first = 1, #members, 1000 do
+        local last = math.min(first + 999, #members)
+        work(first, last, redis.call('HMGET', KEYS[2], unpack(members, first, last)))
     end
 end
 
 local lost = {}
-by_the_thousand(tonumber(ARGV[5]), function(first, last, holders)
+by_the_thousand(completing, function(first, last, holders)
     local done = {}
     for place = first, last do
-        local member, holder = ARGV[place], holders[place - first + 1]
+        local member, holder = completing[place], holders[place - first + 1]
         if holder == owner then
             done[#done + 1] = member
         elseif holder then
@@ -48,31 +46,31 @@ by_the_thousand(tonumber(ARGV[5]), function(first, last, holders)
     end
 end)
 
-by_the_thousand(tonumber(ARGV[6]), function(first, last, holders)
+by_the_thousand(releasing, function(first, last, holders)
     for place = first, last do
         if holders[place - first + 1] == owner then
-            redis.call('HDEL', KEYS[2], ARGV[place])
-            count(ARGV[place], -redis.call('ZREM', KEYS[1], ARGV[place]))
+            redis.call('HDEL', KEYS[2], releasing[place])
+            count(releasing[place], -redis.call('ZREM', KEYS[1], releasing[place]))
         end
     end
 end)
 
 local function times(first, last)
-    local found = redis.pcall('ZMSCORE', KEYS[1], unpack(ARGV, first, last))
+    local found = redis.pcall('ZMSCORE', KEYS[1], unpack(claiming, first, last))
     if found.err then -- before Redis 6.2
         for place = first, last do
-            found[place - first + 1] = redis.call('ZSCORE', KEYS[1], ARGV[place])
+            found[place - first + 1] = redis.call('ZSCORE', KEYS[1], claiming[place])
         end
     end
     return found
 end
 
 local claims = {}
-by_the_thousand(tonumber(ARGV[7]), function(first, last, holders)
+by_the_thousand(claiming, function(first, last, holders)
     local claimed_at = times(first, last)
     local taken, ages = {}, {}
     for place = first, last do
-        local member, holder = ARGV[place], holders[place - first + 1]
+        local member, holder = claiming[place], holders[place - first + 1]
         local before = claimed_at[place - first + 1]
         local claim = '1'
         if holder and holder ~= owner and redis.call('EXISTS', owners .. holder) == 1 then

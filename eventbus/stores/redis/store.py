@@ -9,6 +9,7 @@ for as well as it is told to: without `appendonly yes` a crash forgets the last 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import uuid
 from collections.abc import Sequence
@@ -64,9 +65,14 @@ class RedisInbox:
         if not (claim or complete or release):
             return InboxAnswer([])
         owner = self._owner
-        arguments: list[str | int] = [owner.id, owner.lease, owner.prefix, microseconds(self._clock.now())]
-        arguments += [len(complete), len(release), len(claim)]
-        arguments += [_member(key) for key in (*complete, *release, *claim)]
+        members = json.dumps([[_member(key) for key in keys] for keys in (complete, release, claim)])
+        arguments: list[str | int] = [
+            owner.id,
+            owner.lease,
+            owner.prefix,
+            microseconds(self._clock.now()),
+            members,
+        ]
         async with self._server.asked():
             answer = await self._exchange(keys=[*owner.shared, owner.key], args=arguments)
         claims, lost = cast("tuple[str, list[str]]", answer)
@@ -207,4 +213,4 @@ def _script(name: str) -> str:
 
 
 def _member(key: InboxKey) -> str:
-    return _SEPARATOR.join((key.subscription, key.event_id, key.replay))
+    return _SEPARATOR.join(key)
