@@ -20,6 +20,8 @@ from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two questions: to a store that is away, and for what another process is handling."""
+AT_A_TIME: Final = 2
+"""Questions: while one waits for the disk, the next is read and written. More would only be smaller."""
 PURGE_EVERY: Final = 600.0
 PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
@@ -43,7 +45,7 @@ class _Done:
     answer: asyncio.Future[None]
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Wishes:
     """What one exchange asks for."""
 
@@ -71,11 +73,12 @@ class Claims:
         self._at_once = inbox.at_once
         self._keep = keep
         self._wishes = _Wishes()
-        self._asking = _Wishes()
+        self._asking: list[_Wishes] = []
         """What the store is being asked now."""
         self._ours: dict[InboxKey, asyncio.Future[None] | None] = {}
         """What is being handled here; done, where somebody waits for it, when it is not any more."""
-        self._exchanging: asyncio.Task[None] | None = None
+        self._exchanging: set[asyncio.Task[None]] = set()
+        self._begins_soon = False
         self._purging: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._is_away = False
@@ -89,8 +92,8 @@ class Claims:
         self._stopping.set()
         if self._purging is not None:
             self._purging.cancel()
-        if self._exchanging is not None:
-            await asyncio.wait({self._exchanging})
+        while self._exchanging:
+            await asyncio.wait(self._exchanging)
 
     async def claim(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
         """One for each: `OURS`, `HANDLED`, or `HELD` by somebody who is handling it, here or elsewhere.
@@ -157,7 +160,7 @@ class Claims:
 
     def heed_stops(self) -> None:
         """To be called when a `stop` was set: who waits for the store lets go."""
-        for asked in (*self._wishes.claim, *self._asking.claim):
+        for asked in [asked for wishes in (self._wishes, *self._asking) for asked in wishes.claim]:
             if asked.stop.is_set() and not asked.answer.done():
                 asked.answer.set_result([Claim.HELD] * len(asked.keys))
 
@@ -190,17 +193,25 @@ class Claims:
 
     def _exchange_soon(self) -> None:
         """Not at once: what else is asked in this turn of the loop comes along."""
-        if self._exchanging is None and self._wishes:
-            self._exchanging = asyncio.create_task(self._exchange(), name="inbox")
+        if self._wishes and not self._begins_soon and len(self._exchanging) < AT_A_TIME:
+            self._begins_soon = True
+            exchanging = asyncio.create_task(self._exchange(), name="inbox")
+            self._exchanging.add(exchanging)
+            exchanging.add_done_callback(self._exchanging.discard)
 
     async def _exchange(self) -> None:
-        try:
-            while self._wishes:
-                self._asking, self._wishes = self._wishes, _Wishes()
-                await self._fulfil(self._asking)
-                self._asking = _Wishes()
-        finally:
-            self._exchanging = None
+        self._begins_soon = False
+        while self._wishes and self._may_begin():
+            wishes, self._wishes = self._wishes, _Wishes()
+            self._asking.append(wishes)
+            try:
+                await self._fulfil(wishes)
+            finally:
+                self._asking.remove(wishes)
+
+    def _may_begin(self) -> bool:
+        """What was released may be claimed again: the two must not overtake each other."""
+        return not self._asking or not any(each.release for each in (self._wishes, *self._asking))
 
     async def _fulfil(self, wishes: _Wishes) -> None:
         try:

@@ -49,6 +49,12 @@ async def opened(inbox: ScriptedInbox) -> AsyncGenerator[Claims]:
     await asyncio.wait_for(claims.stop(), 5)
 
 
+async def some_turns() -> None:
+    """Of the event loop: whoever could go on without an answer has."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def test_what_is_asked_in_one_turn_goes_to_the_store_together(
     claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
@@ -59,6 +65,41 @@ async def test_what_is_asked_in_one_turn_goes_to_the_store_together(
 
     assert [*first, *second] == [Claim.OURS] * 50
     assert inbox.exchanges == [{"claim": keys}, {"complete": keys}]
+
+
+async def test_two_questions_are_under_way_and_what_waits_is_the_next(
+    claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
+):
+    keys = [InboxKey("shop.charge", str(number)) for number in range(4)]
+    inbox.answering.clear()
+    asking = []
+    for key in keys:
+        asking.append(asyncio.create_task(claims.claim([key], stop)))
+        await some_turns()
+    assert inbox.exchanges == [{"claim": keys[:1]}, {"claim": keys[1:2]}]
+
+    inbox.answering.set()
+
+    assert await asyncio.wait_for(asyncio.gather(*asking), 5) == [[Claim.OURS]] * 4
+    assert inbox.exchanges[2:] == [{"claim": keys[2:]}]
+
+
+async def test_a_claim_never_overtakes_the_release_before_it(
+    claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
+):
+    await claims.claim([ONE], stop)
+    inbox.answering.clear()
+    claims.release([ONE])
+    await eventually(lambda: {"release": [ONE]} in inbox.exchanges)
+    again = asyncio.create_task(claims.claim([ONE], stop))
+    other = asyncio.create_task(claims.claim([TWO], stop))
+    await some_turns()
+    assert inbox.exchanges[-1] == {"release": [ONE]}
+
+    inbox.answering.set()
+
+    assert await asyncio.wait_for(asyncio.gather(again, other), 5) == [[Claim.OURS]] * 2
+    assert inbox.exchanges[-1] == {"claim": [ONE, TWO]}
 
 
 async def test_what_was_handled_is_not_handled_again(claims: Claims, stop: asyncio.Event):

@@ -35,8 +35,9 @@ class PostgresInbox:
 
     at_once = None
 
-    def __init__(self, lane: Lane, owner: Owner, statements: Statements, clock: Clock) -> None:
-        self._lane = lane
+    def __init__(self, lanes: Sequence[Lane], owner: Owner, statements: Statements, clock: Clock) -> None:
+        """`lanes`: as many questions as are asked side by side."""
+        self._lanes = lanes
         self._owner = owner
         self._statements = statements
         self._clock = clock
@@ -76,6 +77,10 @@ class PostgresInbox:
             lambda connection: connection.fetchval(self._statements["remembers"], storable(subscription))
         )
         return bool(found)
+
+    @property
+    def _lane(self) -> Lane:
+        return next((lane for lane in self._lanes if not lane.is_busy), self._lanes[0])
 
     async def _exchange(self, connection: Connection, parameters: Sequence[object]) -> tuple[str, list[int]]:
         for tried in range(_TRIES):

@@ -37,7 +37,8 @@ class _Opened:
     ) -> None:
         self.owner = Owner(address, statements, options)
         self.lane = Lane(address, options.timeout)
-        self.inbox = PostgresInbox(self.lane, self.owner, statements, clock)
+        self.second_lane = Lane(address, options.timeout)
+        self.inbox = PostgresInbox((self.lane, self.second_lane), self.owner, statements, clock)
         self.outbox = PostgresOutbox(address, statements, options, clock)
         self.logbook = PostgresLogbook(self.lane, self.owner, statements)
         self.transactions = Transactions(address, options.timeout)
@@ -49,6 +50,7 @@ class _Opened:
         await self.streams.close()
         await self.outbox.close()
         await self.lane.close()
+        await self.second_lane.close()
 
 
 class PostgresStore:
