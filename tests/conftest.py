@@ -124,7 +124,9 @@ def node(victim: RabbitNode) -> Iterator[RabbitNode]:
 
     What a test has set on it, such as an alarm's limit, it sets back.
     """
-    if not victim.is_running:
+    if victim.is_running:
+        victim.mend()
+    else:
         victim.start()
     yield victim
     if victim.is_running:

@@ -6,6 +6,7 @@ in one directory, and it ends with the lifeline of that directory. Ready in 3 to
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ from tests.support.lifeline import attach, detach
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 
 SETTLING = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,29 @@ class RabbitNode:
         """The output of one rabbitmqctl command, such as ctl("set_vm_memory_high_watermark", "0.0001")."""
         command = [_program("rabbitmqctl"), *arguments]
         return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
+
+    def mend(self) -> None:
+        """Restart it where it can declare no queue any more, which a kill or a freeze may have done to it.
+
+        RabbitMQ 3.10 then answers declarations with INTERNAL_ERROR: what coordinates its streams is gone.
+        """
+        if not self._declares():
+            _log.warning("the node declares no queues, and is restarted\n%s", self._last_words())
+            self.restart()
+            eventually_sync(self._declares, within=30.0, every=0.5)
+
+    def _declares(self) -> bool:
+        vhost = self.broker.create_vhost()
+        try:
+            for kind in ("quorum", "stream"):
+                arguments = {"x-queue-type": kind}
+                self.broker.api("PUT", f"queues/{vhost}/probe", {"durable": True, "arguments": arguments})
+                self.broker.api("DELETE", f"queues/{vhost}/probe")
+        except AssertionError:
+            return False
+        finally:
+            self.broker.delete_vhost(vhost)
+        return True
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
