@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
+from eventbus.wishes import Asked, Done, Wishes
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
@@ -27,43 +27,6 @@ PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
 
 
-@dataclass(eq=False, slots=True)
-class _Asked:
-    """To claim some keys; answered together."""
-
-    keys: Sequence[InboxKey]
-    answer: asyncio.Future[Sequence[Claim]]
-    stop: asyncio.Event
-    """Whoever asked does not want it any more when this is set."""
-
-
-@dataclass(eq=False, slots=True)
-class _Done:
-    """To complete some keys."""
-
-    keys: Sequence[InboxKey]
-    answer: asyncio.Future[None]
-
-
-@dataclass(eq=False, slots=True)
-class _Wishes:
-    """What one exchange asks for."""
-
-    claim: list[_Asked] = field(default_factory=list[_Asked])
-    complete: list[_Done] = field(default_factory=list[_Done])
-    release: set[InboxKey] = field(default_factory=set[InboxKey])
-
-    def __bool__(self) -> bool:
-        return bool(self.claim or self.complete or self.release)
-
-    def fail(self, error: Exception) -> None:
-        answers: list[asyncio.Future[Any]] = [each.answer for each in self.claim]
-        answers += [each.answer for each in self.complete]
-        for answer in answers:
-            if not answer.done():
-                answer.set_exception(error)
-
-
 class Claims:
     """Belongs to one event loop, from `start` to `stop`."""
 
@@ -72,8 +35,8 @@ class Claims:
         self._inbox = inbox
         self._at_once = inbox.at_once
         self._keep = keep
-        self._wishes = _Wishes()
-        self._asking: list[_Wishes] = []
+        self._wishes = Wishes()
+        self._asking: list[Wishes] = []
         """What the store is being asked now."""
         self._ours: dict[InboxKey, asyncio.Future[None] | None] = {}
         """What is being handled here; done, where somebody waits for it, when it is not any more."""
@@ -139,7 +102,7 @@ class Claims:
             self._at_once.complete(keys)
             self.finish(keys)
         elif keys:
-            done = _Done(keys, asyncio.get_running_loop().create_future())
+            done = Done(keys, asyncio.get_running_loop().create_future())
             self._wishes.complete.append(done)
             self._exchange_soon()
             await done.answer
@@ -182,7 +145,7 @@ class Claims:
             return self._at_once.claim(keys)
         if not keys:
             return []
-        asked = _Asked(keys, asyncio.get_running_loop().create_future(), stop)
+        asked = Asked(keys, asyncio.get_running_loop().create_future(), stop)
         self._wishes.claim.append(asked)
         self._exchange_soon()
         try:
@@ -202,7 +165,7 @@ class Claims:
     async def _exchange(self) -> None:
         self._begins_soon = False
         while self._wishes and self._may_begin():
-            wishes, self._wishes = self._wishes, _Wishes()
+            wishes, self._wishes = self._wishes, Wishes()
             self._asking.append(wishes)
             try:
                 await self._fulfil(wishes)
@@ -213,7 +176,7 @@ class Claims:
         """What was released may be claimed again: the two must not overtake each other."""
         return not self._asking or not any(each.release for each in (self._wishes, *self._asking))
 
-    async def _fulfil(self, wishes: _Wishes) -> None:
+    async def _fulfil(self, wishes: Wishes) -> None:
         try:
             answer = await self._persistently(wishes)
         except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
@@ -241,15 +204,13 @@ class Claims:
             if claim is Claim.OURS and key not in self._ours
         )
 
-    async def _persistently(self, wishes: _Wishes) -> InboxAnswer:
+    async def _persistently(self, wishes: Wishes) -> InboxAnswer:
         """Ask until the store answers; raises `StoreUnavailable` only when stopped before."""
-        claim = [key for asked in wishes.claim for key in asked.keys]
-        complete = [key for done in wishes.complete for key in done.keys]
-        release = list(wishes.release)
+        asked = wishes.keys()
         pause = FIRST_PAUSE
         while True:
             try:
-                answer = await self._inbox.exchange(claim=claim, complete=complete, release=release)
+                answer = await self._inbox.exchange(**asked)
             except StoreUnavailable as error:
                 if self._stopping.is_set():
                     raise
