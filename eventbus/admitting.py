@@ -14,7 +14,7 @@ from eventbus.pipeline import Pipeline
 from eventbus.settling import Settling
 from eventbus.transport import Delivery
 
-_AT_ONCE: Final = 96
+_AT_ONCE: Final = 192
 """Deliveries of one question to the inbox: while it is asked, the next are read and those before are handled.
 All that there are in one question would leave the handlers with nothing to do meanwhile."""
 
