@@ -83,10 +83,17 @@ class Pipeline:
                 return ended + [Ended(delivery, ACK, key) for delivery, _, key in readable]
         return ended
 
-    async def remember(self, handled: Iterable[Ended]) -> None:
-        """They may be acked when it returns; raises `StoreUnavailable` when stopped before."""
+    async def remember(self, handled: Sequence[Ended]) -> Sequence[Ended]:
+        """How they end when the inbox was told: as they did, or failed with it. Empty when stopped before."""
         if keys := keys_of(handled):
-            await self._admission.remember(keys)
+            try:
+                await self._admission.remember(keys)
+            except StoreUnavailable:
+                return ()  # they come back from the queue, and run again
+            except Exception as error:  # noqa: BLE001 -- as of the handler: the policy decides what it means
+                self.release(handled)
+                return [Ended(delivery, self._failed(delivery, error)) for delivery, *_ in handled]
+        return handled
 
     def release(self, unhandled: Iterable[Readable | Ended]) -> None:
         """Whoever gets them next may handle them."""

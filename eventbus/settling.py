@@ -11,7 +11,6 @@ from eventbus.logs import get_logger
 from eventbus.once import Ended
 from eventbus.outcome import Ack
 from eventbus.pipeline import Pipeline
-from eventbus.store import StoreUnavailable
 from eventbus.transport import Consumption
 
 MOMENT: Final = 0.002
@@ -59,11 +58,8 @@ class Settling:
                 ended.clear()
 
     async def _ack(self, handled: Sequence[Ended]) -> None:
-        try:
-            await self._pipeline.remember(handled)
-        except StoreUnavailable:
-            return  # they come back from the queue, and run again
-        await self._consumption.settle([(delivery, outcome) for delivery, outcome, _ in handled])
+        ended = await self._pipeline.remember(handled)
+        await self._consumption.settle([(delivery, outcome) for delivery, outcome, _ in ended])
 
     async def _copy(self, unhandled: Sequence[Ended]) -> None:
         """Retries and dead letters. Whoever gets one may handle it at once."""

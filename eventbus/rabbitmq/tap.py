@@ -144,11 +144,8 @@ class Tap:
         self._complete = self._returned
 
     def _begin_content(self, data: bytes, at: int, end: int) -> None:
-        self._exchange, at = _text(data, at)
-        self._routing_key, at = _text(data, at)
+        self._exchange, self._routing_key = _route(data[at:end])
         self._missing = 0
-        if at != end:
-            raise ValueError(f"{at - end} bytes missing")
 
     def _take_body(self, value: bytes) -> None:
         missing = self._missing = self._missing - len(value)

@@ -12,7 +12,7 @@ import pytest
 from eventbus import Event, RetryPolicy, subscribe
 from eventbus.claims import Claims
 from eventbus.once import Once
-from eventbus.outcome import Ack
+from eventbus.outcome import Ack, RetryAfter
 from eventbus.store import InboxKey
 from eventbus.subscriber import Subscriber
 from eventbus.transport import Delivery
@@ -150,3 +150,22 @@ async def test_what_nobody_has_taken_at_a_stop_is_anybodys(scene: Scene, concurr
     released = {each for asked in scene.inbox.exchanges for each in asked.get("release", ())}
     assert released == {key(number) for number in range(9)} - {key(each) for each in scene.handled} - {key(7)}
     assert scene.acked == len(scene.handled) >= 1
+
+
+async def test_what_the_inbox_cannot_remember_is_retried(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    async with scene.consuming(concurrency=2):
+        scene.may_handle.clear()
+        scene.consumption.hand_over(order(0))
+        await eventually(lambda: scene.inbox.exchanges)
+
+        async def broken(**_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(scene.inbox, "exchange", broken)
+        scene.may_handle.set()
+        await eventually(lambda: scene.consumption.settled)
+        monkeypatch.undo()
+
+    ((_, outcome),) = scene.consumption.settled
+    assert isinstance(outcome, RetryAfter)
+    assert "ZeroDivisionError" in outcome.error

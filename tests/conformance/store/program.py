@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 
 from eventbus.logbook import OutOfHand
 from tests.conformance.store import drive
-from tests.conformance.store.kinds import Place
+from tests.conformance.store.kinds import QUICK, Place
 
 if TYPE_CHECKING:
     from eventbus.store import Store
 
-FROZEN = 0.8
-"""Seconds in which an event loop that nobody stops has long gone on."""
+FROZEN = QUICK.lease / 2
+"""Seconds in which an event loop that nobody stops has long gone on. Who is frozen just before its next sign
+of life is taken for dead after two thirds of its lease, and thawed then: it must notice that."""
 
 
 async def main(kind: str, url: str, what: str, *arguments: str) -> None:
