@@ -43,7 +43,7 @@ class Codec:
         if headers:
             headers = checked(headers, self.limits.headers, envelope.event_type)
         return Message(
-            body=self._body(envelope),
+            body=self.written(self.members(envelope)),
             routing_key=envelope.event_type,
             headers=headers,
             event_id=envelope.event_id,
@@ -78,50 +78,61 @@ class Codec:
             )
         return envelope
 
-    def _body(self, envelope: Envelope[Any]) -> bytes:
-        if isinstance(envelope.data, Event) and envelope.data.__event_secret__:
+    def members(self, envelope: Envelope[Any]) -> dict[str, object]:
+        """What the body says, in its order; raises `InvalidEvent` for data that may not travel."""
+        data: object = envelope.data
+        if isinstance(data, Event) and data.__event_secret__:
             problem = "holds a secret, and would travel as asterisks: publish a reference to it instead"
-            field = f"data.{envelope.data.__event_secret__}"
+            field = f"data.{data.__event_secret__}"
             raise InvalidEvent(field, problem, event_type=envelope.event_type)
+        if not isinstance(data, (BaseModel, Mapping)):
+            raise InvalidEvent("data", "must be an object", data, event_type=envelope.event_type)
         members: dict[str, object] = {
             "event_id": envelope.event_id,
             "event_type": envelope.event_type,
             "timestamp": envelope.timestamp,
             "version": envelope.version,
-            "data": envelope.data,
+            "data": data,
         }
         for name in ("source", "correlation_id", "causation_id", "key"):
             if (value := getattr(envelope, name)) is not None:
                 members[name] = value
-        if not isinstance(envelope.data, (BaseModel, Mapping)):
-            raise InvalidEvent("data", "must be an object", envelope.data, event_type=envelope.event_type)
+        return members
+
+    def written(self, members: Mapping[str, object]) -> bytes:
+        """The body that says this; raises `InvalidEvent` for one that no subscriber could read."""
         try:
             body = to_json(members, inf_nan_mode="constants")
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             problem = f"cannot be written as JSON: {shorten(str(error))}"
-            raise InvalidEvent("data", problem, event_type=envelope.event_type) from None
-        self._check_body(body, envelope)
+            raise InvalidEvent("data", problem, event_type=_type_of(members)) from None
+        limits = self.limits
+        if (
+            len(body) > limits.body
+            or (b"N" in body and b"NaN" in body)  # the single letters, for they are found much faster
+            or (b"I" in body and b"Infinity" in body)
+            or not looks_readable(body, limits.json)
+        ):
+            self._check_body(body, _type_of(members))
         return body
 
-    def _check_body(self, body: bytes, envelope: Envelope[Any]) -> None:
+    def _check_body(self, body: bytes, event_type: str | None) -> None:
         if len(body) > self.limits.body:
             raise InvalidEvent(
                 "data",
                 f"makes a message of {len(body)} bytes, {self.limits.body} are allowed: "
                 "keep the large part elsewhere and publish a reference to it",
-                event_type=envelope.event_type,
+                event_type=event_type,
             )
         if (b"NaN" in body or b"Infinity" in body) and (path := first_not_finite(body)):
-            raise InvalidEvent(
-                path, "must be a finite number: JSON has no NaN or infinity", event_type=envelope.event_type
-            )
-
+            problem = "must be a finite number: JSON has no NaN or infinity"
+            raise InvalidEvent(path, problem, event_type=event_type)
         if not looks_readable(body, self.limits.json):
             try:
                 read_object(body, self.limits.json)
             except BadJson as error:
                 problem = f"could be read by no subscriber: {error}"
-                raise InvalidEvent("data", problem, event_type=envelope.event_type) from None
+                raise InvalidEvent("data", problem, event_type=event_type) from None
 
     def _members(self, body: bytes) -> dict[str, Any]:
         if len(body) > self.limits.body:
@@ -130,6 +141,12 @@ class Codec:
             return read_object(body, self.limits.json)
         except BadJson as error:
             raise _undecodable(str(error)) from None
+
+
+def _type_of(members: Mapping[str, object]) -> str | None:
+    """For an error."""
+    found = members.get("event_type")
+    return found if isinstance(found, str) else None
 
 
 def _undecodable(problem: str) -> Unreadable:

@@ -9,19 +9,10 @@ from eventbus.envelope import Envelope
 from eventbus.event import Event
 from eventbus.ids import derived_event_id
 from eventbus.options import PublishOptions
-from eventbus.transport import Message
-from eventbus.value import value
+from eventbus.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-
-@value
-class Outgoing:
-    """An event that is ready to be sent."""
-
-    envelope: Envelope[Any]
-    message: Message
 
 
 class Prepare(Protocol):

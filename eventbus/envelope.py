@@ -132,13 +132,6 @@ def _made(members: dict[str, Any]) -> Envelope[Any]:
     return envelope
 
 
-def envelope_like(
-    checked: Envelope[Any], event: Event, *, event_id: str, timestamp: datetime
-) -> Envelope[Any]:
-    """The envelope of another event of the same class and source; the id and the time (UTC) are our own."""
-    return _made({**checked.__dict__, "event_id": event_id, "timestamp": timestamp, "data": event})
-
-
 def envelope_from(members: Mapping[str, object]) -> Envelope[Any]:
     """An envelope that keeps all the rules; raises `InvalidEvent` naming the first that is broken."""
     try:

@@ -11,10 +11,10 @@ from typing import Final, Literal
 from eventbus.archive import Archive
 from eventbus.claims import Claims
 from eventbus.clock import Clock
-from eventbus.context import Outgoing
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.logbook import Logbook
 from eventbus.outbox import Relay
+from eventbus.outgoing import Outgoing
 from eventbus.pipelines import ServiceStore
 from eventbus.sending import OnUnavailable, OrCalling, Sending, State
 from eventbus.settings import Settings

@@ -6,31 +6,32 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Unpack, cast
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
-from eventbus.context import Outgoing
-from eventbus.envelope import Envelope, envelope_from, envelope_like
+from eventbus.envelope import Envelope, envelope_from
 from eventbus.errors import ConfigurationError, InvalidEvent
 from eventbus.event import Event
 from eventbus.headers import NO_HEADERS
 from eventbus.ids import new_event_id
 from eventbus.options import PublishOptions
+from eventbus.outgoing import Form, Outgoing, Wrapped
 from eventbus.registry import Registry
 from eventbus.sending import OrRaising, Sending, State, kept
 from eventbus.store import Joined, Store
 from eventbus.topic import check_event_type
 from eventbus.transport import Transport
+from eventbus.value import value
 
 MEMBERS: Final = ("event_id", "key", "correlation_id", "causation_id")
-_OF_ENVELOPES: Final = frozenset({*MEMBERS, "version"})
+_ABOUT_THE_CALL: Final = frozenset({"timeout"})
+"""Options that change nothing about the event."""
 _OPTIONS: Final[frozenset[str]] = PublishOptions.__optional_keys__
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Receipt:
     """What became of a published event."""
 
@@ -62,8 +63,7 @@ class Publisher:
         self._registry = registry
         self._clock = clock
         self._timeout = timeout
-        self._likes: dict[type[Event], Envelope[Any]] = {}
-        """By class: an envelope of ours that keeps all the rules. Those after it differ in what we make."""
+        self._forms: dict[type[Event], Form] = {}
 
     def speaking_for(self, source: str) -> Publisher:
         """One that differs in the source of its events only."""
@@ -94,7 +94,16 @@ class Publisher:
         if "event_id" in options:
             raise InvalidEvent("event_id", "is of one event: publish it alone, or wrap each in an Envelope")
         options, joined = self._joined(options)
-        return await self._let_go([self.prepare(event, None, options) for event in events], options, joined)
+        if options:
+            _check_names(options)
+        is_plain = options.keys() <= _ABOUT_THE_CALL
+        outgoing = [
+            self._filled(event)
+            if is_plain and isinstance(event, Event)
+            else self._wrapped(event, None, options)
+            for event in events
+        ]
+        return await self._let_go(outgoing, options, joined)
 
     def enqueue(
         self,
@@ -108,7 +117,7 @@ class Publisher:
             raise InvalidEvent("transaction", "is missing: without one, use `await bus.publish(…)`")
         outgoing = self.prepare(event, data, options)
         joined.put_now([outgoing.message], [outgoing.envelope.key])
-        return Receipt(outgoing.envelope.event_id, kept(outgoing))
+        return _receipt(outgoing, kept(outgoing))
 
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float | None = None) -> Sequence[State]:
         """What became of each: the broker has it, or what was said for when it is away.
@@ -129,7 +138,7 @@ class Publisher:
         else:
             await joined.put([each.message for each in outgoing], [each.envelope.key for each in outgoing])
             states = [kept(each) for each in outgoing]
-        return [Receipt(each.envelope.event_id, state) for each, state in zip(outgoing, states, strict=True)]
+        return list(map(_receipt, outgoing, states))
 
     def _joined(self, options: PublishOptions) -> tuple[PublishOptions, Joined | None]:
         """The options without the transaction, and what writes in it; raises `WrongTransaction`."""
@@ -149,17 +158,32 @@ class Publisher:
         """The message of an event; raises `InvalidEvent`, and nothing of it is sent. Fit for any thread."""
         if options:
             _check_names(options)
+        if data is None and isinstance(event, Event) and options.keys() <= _ABOUT_THE_CALL:
+            return self._filled(event)
+        return self._wrapped(event, data, options)
+
+    def _filled(self, event: Event) -> Outgoing:
+        event_id, now = new_event_id(), self._clock.now()
+        form = self._forms.get(type(event))
+        if form is not None and now.tzinfo is UTC:
+            return form.filled(event, event_id, now)
+        envelope = Envelope.wrap(event, event_id=event_id, timestamp=now, source=self._source)
+        message = self._codec.encode(envelope)
+        self._forms[type(event)] = Form(envelope, self._codec)
+        return Wrapped(envelope, message)
+
+    def _wrapped(
+        self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
+    ) -> Outgoing:
         envelope = self._envelope(event, data, options)
         message = self._codec.encode(envelope, headers=options.get("headers", NO_HEADERS))
         if delay := self._delay(options):
             message = dataclasses.replace(message, delay=delay)
-        return Outgoing(envelope, message)
+        return Wrapped(envelope, message)
 
     def _envelope(
         self, event: Event | Envelope[Any] | str, data: Mapping[str, Any] | None, options: PublishOptions
     ) -> Envelope[Any]:
-        if data is None and isinstance(event, Event) and _OF_ENVELOPES.isdisjoint(options):
-            return self._of_our_own(event)
         members: dict[str, Any] = {"source": self._source}
         members |= {name: value for name, value in options.items() if name in MEMBERS}
         if not isinstance(event, str):
@@ -170,15 +194,6 @@ class Publisher:
         if isinstance(event, Event):
             return Envelope.wrap(event, timestamp=self._clock.now(), **members)
         return self._by_name(event, data, options.get("version"), members)
-
-    def _of_our_own(self, event: Event) -> Envelope[Any]:
-        event_id, now = new_event_id(), self._clock.now()
-        checked = self._likes.get(type(event))
-        if checked is not None and now.tzinfo is UTC:
-            return envelope_like(checked, event, event_id=event_id, timestamp=now)
-        envelope = Envelope.wrap(event, event_id=event_id, timestamp=now, source=self._source)
-        self._likes[type(event)] = envelope.with_(data=None)
-        return envelope
 
     def _by_name(
         self, event_type: object, data: object, version: str | None, members: dict[str, Any]
@@ -219,6 +234,10 @@ class Publisher:
         if isinstance(seconds, (int, float)) and 0 <= seconds <= most:
             return float(seconds)
         raise InvalidEvent(field, f"must be from 0 to {most} seconds from now", given)
+
+
+def _receipt(outgoing: Outgoing, state: State) -> Receipt:
+    return Receipt(outgoing.message.event_id or "", state)
 
 
 def _enveloped(given: Envelope[Any], members: dict[str, Any]) -> Envelope[Any]:

@@ -12,10 +12,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
-from eventbus.context import Outgoing
 from eventbus.envelope import Envelope
 from eventbus.errors import PublishRefused, SendFailed, SendFate
 from eventbus.logs import get_logger
+from eventbus.outgoing import Outgoing
 from eventbus.transport import Transport
 
 State = Literal["confirmed", "scheduled", "spooled", "degraded"]

@@ -178,8 +178,8 @@ class ConfirmLane:
         """A return names no delivery tag, but its key: nothing in flight under that key counts as taken."""
         problem = f"no queue takes {returned.routing_key} from exchange {returned.exchange}"
         for tag, (call, position, _) in self._in_flight.items():
-            parcel = call.parcels[position]
-            if parcel.routing_key == returned.routing_key and parcel.exchange == returned.exchange:
+            route = call.parcels[position].route
+            if route.routing_key == returned.routing_key and route.exchange == returned.exchange:
                 self._returns[tag] = problem
 
     def _leave(self, call: Call) -> None:

@@ -11,6 +11,7 @@ import struct
 from functools import lru_cache
 from typing import Final
 
+from eventbus.rabbitmq.topology import Route
 from eventbus.value import value
 
 METHOD: Final = 1
@@ -56,9 +57,7 @@ _END: Final = bytes([END])
 class Parcel:
     """One publish: its route, its marshalled properties, its body."""
 
-    exchange: str
-    routing_key: str
-    mandatory: bool
+    route: Route
     properties: bytes
     body: bytes
 
@@ -69,7 +68,7 @@ class Parcel:
 
 def publish_frames(number: int, parcel: Parcel, max_body: int) -> bytes:
     """Everything that one publish puts on the wire; `max_body` bytes of content fit one frame."""
-    method = _method_frame(number, parcel.exchange, parcel.routing_key, parcel.mandatory)
+    method = _method_frame(number, parcel.route)
     properties, body = parcel.properties, parcel.body
     size = len(body)
     header = BEGUN_CONTENT.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
@@ -92,9 +91,9 @@ def nack(number: int, tag: int, *, requeue: bool) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _method_frame(number: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:  # noqa: FBT001
+def _method_frame(number: int, route: Route) -> bytes:
     """basic.publish: a reserved short, exchange, routing key, and bits: 1 for `mandatory`."""
-    to, key = exchange.encode(), routing_key.encode()
+    to, key = route.exchange.encode(), route.routing_key.encode()
     name = NAME.pack(BASIC, PUBLISH) + b"\x00\x00"
-    method = b"%b%c%b%c%b%c" % (name, len(to), to, len(key), key, mandatory)
+    method = b"%b%c%b%c%b%c" % (name, len(to), to, len(key), key, route.mandatory)
     return FRAME.pack(METHOD, number, len(method)) + method + _END

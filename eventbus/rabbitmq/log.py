@@ -17,7 +17,7 @@ from eventbus.rabbitmq.arrival import Arrival, Properties
 from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Wire
@@ -67,7 +67,7 @@ class Log:
         within = self.options.answer_timeout
         try:
             async with asyncio.timeout(within), self._reading("next") as following:
-                await marks.send([Publication(mark, self.names.route(mark))], timeout=within)
+                await marks.send([parcel(mark, self.names.route(mark))], timeout=within)
                 end = await following.offset_of(mark.event_id) + 1
             async with asyncio.timeout(within), self._reading("first") as oldest:
                 return LogBounds(first=await oldest.offset_of(None), end=end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from eventbus.deadlines import Deadlines
 from eventbus.errors import (
@@ -27,13 +27,6 @@ from eventbus.rabbitmq.topology import Route
 from eventbus.transport import Message
 
 
-class Publication(NamedTuple):
-    """One message, and where it enters the broker."""
-
-    message: Message
-    route: Route
-
-
 class ConfirmedPublisher:
     """One kind of publishing, on a channel of its own: what closes it leaves other kinds alone."""
 
@@ -45,13 +38,12 @@ class ConfirmedPublisher:
         self._opening = asyncio.Lock()
         self._deadlines = Deadlines()
 
-    async def send(self, publications: Sequence[Publication], *, timeout: float) -> None:
+    async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:
         """Return when the broker has confirmed them all.
 
-        Raises `InvalidEvent` before a byte is sent, or within `timeout` seconds a `SendFailed` with the fate
-        of each: `PublishTimeout`, `PublishRefused` or `BrokerUnreachable`.
+        Raises within `timeout` seconds a `SendFailed` with the fate of each: `PublishTimeout`,
+        `PublishRefused` or `BrokerUnreachable`.
         """
-        parcels = [_parcel(publication) for publication in publications]
         if not parcels:
             return
         call = Call(parcels)
@@ -117,14 +109,14 @@ class ConfirmedPublisher:
         return lane
 
 
-def _parcel(publication: Publication) -> Parcel:
-    message, route = publication.message, publication.route
+def parcel(message: Message, route: Route) -> Parcel:
+    """The message as it enters the broker there; raises `InvalidEvent` for what AMQP cannot express."""
     _check_key(route.routing_key)
     properties = properties_of(message)
     if len(properties) > _MOST_PROPERTIES:
         problem = f"take {len(properties)} bytes, {_MOST_PROPERTIES} are allowed"
         raise InvalidEvent("headers", problem, event_type=message.event_type)
-    return Parcel(route.exchange, route.routing_key, route.mandatory, properties, message.body)
+    return Parcel(route, properties, message.body)
 
 
 @lru_cache(maxsize=1024)

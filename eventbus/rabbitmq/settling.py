@@ -15,9 +15,9 @@ from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.rabbitmq.intake import Handle, Intake, handle_of
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
-from eventbus.rabbitmq.topology import MAX_DELAY, Names
-from eventbus.transport import Delivery
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
+from eventbus.rabbitmq.topology import MAX_DELAY, Names, Route
+from eventbus.transport import Delivery, Message
 
 _SHORTEST_STAY: Final = 1.0
 """Seconds; what is shorter than the delay network's first level is slept through, the delivery being held."""
@@ -32,7 +32,8 @@ class _Copy:
     """What must be confirmed before a delivery may be acked."""
 
     handle: Handle
-    publication: Publication
+    message: Message
+    route: Route
 
 
 class Settler:
@@ -65,30 +66,30 @@ class Settler:
                     acked.append(handle)
                 case RetryAfter():
                     held = outcome.delay if outcome.delay < _SHORTEST_STAY else 0.0
-                    copies[held].append(_Copy(handle, self._retry(delivery, outcome)))
+                    copies[held].append(self._retry(handle, delivery, outcome))
                 case DeadLetter():
-                    copies[0.0].append(_Copy(handle, self._dead_letter(delivery, outcome)))
+                    copies[0.0].append(self._dead_letter(handle, delivery, outcome))
                 case _:
                     assert_never(outcome)
         await _each_intake(acked, Intake.ack)
         if copies:
             await asyncio.gather(*(self._after(held, those) for held, those in copies.items()))
 
-    def _retry(self, delivery: Delivery, outcome: RetryAfter) -> Publication:
+    def _retry(self, handle: Handle, delivery: Delivery, outcome: RetryAfter) -> _Copy:
         message = delivery.message
         error = shorten(outcome.error, _LONGEST_ERROR)
         delay = min(outcome.delay, MAX_DELAY) if outcome.delay >= _SHORTEST_STAY else 0.0
         headers = for_retry(message.headers, message.routing_key, error, self._clock.now())
         copy = replace(message, headers=headers, queue=delivery.queue, delay=delay)
-        return Publication(copy, self._names.route(copy))
+        return _Copy(handle, copy, self._names.route(copy))
 
-    def _dead_letter(self, delivery: Delivery, outcome: DeadLetter) -> Publication:
+    def _dead_letter(self, handle: Handle, delivery: Delivery, outcome: DeadLetter) -> _Copy:
         message = delivery.message
         error = shorten(outcome.error, _LONGEST_ERROR)
         now = self._clock.now()
         headers = for_dead_letter(message.headers, message.routing_key, outcome.reason, error, now)
         copy = replace(message, headers=headers, queue=delivery.queue)
-        return Publication(copy, self._names.dead_letter_route(delivery.queue))
+        return _Copy(handle, copy, self._names.dead_letter_route(delivery.queue))
 
     async def _after(self, held: float, copies: list[_Copy]) -> None:
         if held > 0:
@@ -110,9 +111,8 @@ class Settler:
         copies = [copy for copy in copies if copy.handle.intake.holds(copy.handle.tag)]
         fates: Sequence[SendFate] = ()
         try:
-            await self._publisher.send(
-                [copy.publication for copy in copies], timeout=self._options.copy_timeout
-            )
+            parcels = [parcel(copy.message, copy.route) for copy in copies]
+            await self._publisher.send(parcels, timeout=self._options.copy_timeout)
         except SendFailed as failure:
             fates = failure.fates or [SendFate.NOT_SENT] * len(copies)
             # What the broker refuses, such as a dead letter for which there is no queue, waits for a person.

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -100,11 +101,11 @@ class Names:
         if message.delay > 0:
             target = f"event.{message.routing_key}" if message.queue is None else f"queue.{message.queue}"
             return self._delayed(message.delay, target)
-        if message.queue is not None and self.is_dead_queue(message.queue):
+        if message.queue is None:
+            return _event_route(self.events, message.routing_key)
+        if self.is_dead_queue(message.queue):
             return self.dead_letter_route(message.queue.removesuffix(_DEAD_SUFFIX))
-        if message.queue is not None:
-            return Route(self.redeliver, message.queue, mandatory=True)
-        return Route(self.events, message.routing_key, mandatory=False)
+        return Route(self.redeliver, message.queue, mandatory=True)
 
     def dead_letter_route(self, queue: str) -> Route:
         return Route(self.dead, queue, mandatory=True)
@@ -121,6 +122,11 @@ class Names:
             return None
         kind, _, name = routing_key[_BITS_LENGTH:].partition(".")
         return kind, name
+
+
+@lru_cache(maxsize=1024)
+def _event_route(exchange: str, event_type: str) -> Route:
+    return Route(exchange, event_type, mandatory=False)
 
 
 def bits(seconds: int) -> str:

@@ -20,7 +20,7 @@ from eventbus.rabbitmq.inspection import inspect
 from eventbus.rabbitmq.log import LOG_LAG, Log
 from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.publisher import ConfirmedPublisher, Publication
+from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.settling import Settler
 from eventbus.rabbitmq.stats import patterns_of, queue_stats, subscription_queues
 from eventbus.rabbitmq.supervisor import Link
@@ -94,9 +94,8 @@ class RabbitMQTransport:
             self._raise("topology", error)
 
     async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
-        await self._events.send(
-            [Publication(message, self._names.route(message)) for message in messages], timeout=timeout
-        )
+        route = self._names.route
+        await self._events.send([parcel(message, route(message)) for message in messages], timeout=timeout)
 
     def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
         settler = Settler(queue, self._copies, self._names, self._options, self._clock)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from eventbus.context import Outgoing
 from eventbus.errors import ConfigurationError, PublishTimeout, SendFailed, SendFate, SpoolFull
 from eventbus.logs import get_logger
+from eventbus.outgoing import Outgoing
 from eventbus.sending import State, fates_of, is_away, kept, taken
 from eventbus.spool.waiting import ENTRY_BYTES, SpoolLimits, Waiting
 from eventbus.store import Outbox, StoreUnavailable

@@ -10,8 +10,8 @@ import pytest
 
 from eventbus import Envelope
 from eventbus.codec import Codec
-from eventbus.context import Outgoing
 from eventbus.errors import BrokerUnreachable, PublishRefused, PublishTimeout
+from eventbus.outgoing import Wrapped
 from eventbus.publisher import Publisher
 from eventbus.registry import Registry
 from eventbus.sending import OrCalling
@@ -25,9 +25,9 @@ def broker() -> PickyTransport:
     return PickyTransport()
 
 
-def outgoing(event_id: str) -> Outgoing:
+def outgoing(event_id: str) -> Wrapped:
     envelope = by_name("order.created", {}, event_id=event_id)
-    return Outgoing(envelope, Codec().encode(envelope))
+    return Wrapped(envelope, Codec().encode(envelope))
 
 
 def calling(broker: PickyTransport, call: Any) -> Publisher:

@@ -22,6 +22,7 @@ from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.frames import Parcel, ack, nack, publish_frames
 from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.tap import Confirm, Returned, Tap
+from eventbus.rabbitmq.topology import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -238,7 +239,7 @@ def test_a_text_that_is_no_utf_8_is_read_with_its_bytes_escaped() -> None:
 @given(st.binary(max_size=40), st.integers(4, 30))
 def test_a_publish_is_what_pamqp_reads(body: bytes, max_body: int) -> None:
     properties = ContentHeader(0, 0, Basic.Properties(message_id="evt")).marshal()[12:]
-    rest = publish_frames(HOT, Parcel("events", "order.créée", True, properties, body), max_body)
+    rest = publish_frames(HOT, Parcel(Route("events", "order.créée", True), properties, body), max_body)
     parts: list[Any] = []
     while rest:
         size, channel, part = pamqp.frame.unmarshal(rest)
