@@ -19,6 +19,8 @@ from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, looks_re
 from eventbus.transport import Message
 
 CONTENT_TYPE: Final = "application/json"
+_N, _I = b"NI"
+"""Octets, for those are found much faster than text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class Codec:
         limits = self.limits
         if (
             len(body) > limits.body
-            or (b"N" in body and b"NaN" in body)  # the single letters, for they are found much faster
-            or (b"I" in body and b"Infinity" in body)
+            or (_N in body and b"NaN" in body)
+            or (_I in body and b"Infinity" in body)
             or not looks_readable(body, limits.json)
         ):
             self._check_body(body, _type_of(members))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 
@@ -64,7 +65,17 @@ async def serve(bus: Bus, services: list[Service]) -> None:
     for each in signals:
         loop.add_signal_handler(each, ask_to_stop)
     async with bus.opening(*services):
+        _spare_the_collector()
         await stop.wait()
+
+
+def _spare_the_collector() -> None:
+    """Modules and models stay as long as the process: to look through them again and again is for nothing.
+
+    In a worker under load it took a twentieth of the time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -29,6 +29,7 @@ _TIMESTAMP: Final = 0x0040
 _TYPE: Final = 0x0020
 _APP_ID: Final = 0x0008
 
+_LENGTHS: Final = [bytes([length]) for length in range(LONGEST_TEXT + 1)]
 _FLAGS: Final = struct.Struct(">H")
 _LENGTH: Final = struct.Struct(">I")
 _INT: Final = struct.Struct(">ci")
@@ -102,10 +103,13 @@ def _around(content_type: str | None, event_type: str | None, source: str | None
 
 def short(text: str, field: str) -> bytes:
     """A text with its length in front; raises `InvalidEvent` naming the field."""
-    encoded = _utf8(text, field)
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise _no_text(text, field) from None
     if len(encoded) > LONGEST_TEXT:
         raise InvalidEvent(field, f"has {len(encoded)} bytes, {LONGEST_TEXT} are allowed", text)
-    return bytes([len(encoded)]) + encoded
+    return _LENGTHS[len(encoded)] + encoded
 
 
 def table(headers: Mapping[str, object], event_type: str | None = None) -> bytes:
@@ -166,4 +170,8 @@ def _utf8(text: str, field: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise InvalidEvent(field, "must be Unicode text, without lone surrogates", text) from None
+        raise _no_text(text, field) from None
+
+
+def _no_text(text: str, field: str) -> InvalidEvent:
+    return InvalidEvent(field, "must be Unicode text, without lone surrogates", text)

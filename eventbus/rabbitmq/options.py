@@ -27,7 +27,7 @@ class RabbitMQOptions:
     """So a broker that is back is found within it; a try that nobody answers costs it nothing."""
     refused_pause: float = 15.0
     """The longest after the broker has said no to a connection: a wrong password, no such virtual host."""
-    confirm_window: int = 300
+    confirm_window: int = 1000
     """How many messages may be on their way to one exchange's queues without a confirm."""
     confirm_window_bytes: int = 16 * 1024 * 1024
     copy_timeout: float = 10.0
