@@ -15,8 +15,10 @@ from bench.peers.job import QUEUE, Job, queue_names
 from bench.work import OrderPlaced
 from eventbus import Bus, Service, Subscription, subscribe
 
-BATCH = 2_000
-"""Events of one call of publish_many. Two calls at a time: while one waits for confirms, one is prepared."""
+BATCH = 500
+"""Events of one call of publish_many."""
+LANES = 4
+"""Such calls at a time: while some wait for confirms, one is prepared."""
 SERVICE, _, _ = QUEUE.partition(".")
 
 
@@ -52,7 +54,7 @@ class EventBus:
             for batch in batches:
                 await self._bus.publish_many(map(self._event, batch), timeout=60)
 
-        await asyncio.gather(one_after_another(), one_after_another())
+        await asyncio.gather(*(one_after_another() for _ in range(LANES)))
 
     @asynccontextmanager
     async def consuming(self, handle: Handle) -> AsyncGenerator[None]:
