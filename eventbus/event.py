@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
@@ -82,6 +83,11 @@ def parse_version(version: object) -> tuple[int, int]:
     if match is None:
         raise InvalidEvent("version", "must be MAJOR.MINOR, such as '1.0'", version)
     return int(match[1]), int(match[2])
+
+
+@lru_cache(maxsize=256)
+def major_of(version: str) -> int:
+    return parse_version(version)[0]
 
 
 Old = TypeVar("Old", bound=Event)

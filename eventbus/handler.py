@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, cast
 
@@ -32,6 +32,11 @@ class Handler:
         self._registry = registry
         self._lifetime = lifetime
         self._threads = threads
+
+    @property
+    def classes(self) -> Mapping[str, type[Event]]:
+        """That the event may be of, by event type; empty where the annotation does not say."""
+        return {} if self._parameter.as_dict else self._parameter.classes
 
     def read(self, envelope: Envelope[dict[str, Any]]) -> Envelope[Any]:
         """The envelope with the data as this handler wants it; raises `Unreadable`."""

@@ -18,6 +18,7 @@ from eventbus.middleware import MakeMiddleware, compose
 from eventbus.once import Admission, Admitted, Ended, Readable, keys_of
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
+from eventbus.reading import Reading
 from eventbus.service import Member
 from eventbus.store import StoreUnavailable
 from eventbus.topic import matches
@@ -45,7 +46,7 @@ class Pipeline:
         self._handler = handler
         self._effect = effect
         self._admission = admission
-        self._codec = codec
+        self._reading = Reading(codec, handler.read, handler.classes)
         self._publisher = publisher
         self._retry = member.subscription.retry
         self._onion = compose([make(member) for make in middleware], self._run)
@@ -110,7 +111,7 @@ class Pipeline:
                 ended.append(Ended(delivery, ACK))
                 continue
             try:
-                envelope = self._handler.read(self._codec.decode(delivery.message))
+                envelope = self._reading.read(delivery.message)
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append(Ended(delivery, self._failed(delivery, error)))
             else:

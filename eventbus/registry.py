@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from eventbus.envelope import Envelope
 from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
-from eventbus.event import Event, parse_version
+from eventbus.event import Event, major_of, parse_version
 from eventbus.outcome import Reason
 from eventbus.secret import is_marked
 
@@ -119,12 +118,7 @@ class Registry:
                 Reason.UNKNOWN_TYPE,
                 f"no class describes {envelope.event_type}; add it to the service's schemas",
             )
-        return envelope.with_(data=_read(target, _major(envelope.version), envelope))
-
-
-@lru_cache(maxsize=256)
-def _major(version: str) -> int:
-    return parse_version(version)[0]
+        return envelope.with_(data=_read(target, major_of(envelope.version), envelope))
 
 
 def _meant(versions: Sequence[type[Event]], data: Mapping[str, Any]) -> type[Event]:

@@ -52,9 +52,16 @@ def first_not_finite(body: bytes) -> str | None:
     return None
 
 
+def count_names(body: bytes) -> int:
+    """How many names of members a body has, or more: without its spaces each is written `"…":`, and a string
+    that holds the like can only add to that.
+    """
+    return body.translate(None, _SPACE).count(b'":')
+
+
 def looks_readable(body: bytes, limits: JsonLimits) -> bool:
     """A cheap look at a body that we wrote: False where its nesting or its numbers may be over the limits."""
-    if _has_long_number(body, limits):
+    if has_long_number(body, limits):
         return False
     if body.count(b"{") + (body.count(b"[") if _LIST in body else 0) <= limits.nesting:
         return True
@@ -77,12 +84,11 @@ _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code).isdecimal() else 0 for cod
 def _is_plain(body: bytes, parsed: dict[str, Any], limits: JsonLimits) -> bool:
     """Whether a body that parsed can have no duplicate names, no huge numbers and no deep nesting.
 
-    Without its spaces every member is written `"…":`, and strings can only add to that count: so when it
-    equals the number of members that came out of the parser, no name came twice.
+    When there are as many names as members came out of the parser, no name came twice.
     """
-    if _has_long_number(body, limits):
+    if has_long_number(body, limits):
         return False
-    return _members(parsed, limits.nesting) == body.translate(None, _SPACE).count(b'":')
+    return _members(parsed, limits.nesting) == count_names(body)
 
 
 def _members(value: Any, levels: int) -> int:
@@ -104,7 +110,7 @@ def _members(value: Any, levels: int) -> int:
     return count
 
 
-def _has_long_number(body: bytes, limits: JsonLimits) -> bool:
+def has_long_number(body: bytes, limits: JsonLimits) -> bool:
     """Whether there may be a number over the limit: it has at most three runs of digits, one of them long."""
     return len(body) > limits.digits and b"0" * (limits.digits // 4) in body.translate(_DIGITS_AS_ZEROS)
 

@@ -22,7 +22,7 @@ class Meter:
         self.seconds = self.cpu = 0.0
 
     def begin(self) -> None:
-        """What is there already is kept from the garbage collector, for every client, as `eventbus run` does."""
+        """What is there stays: spare it the garbage collector, for all clients, as `eventbus run` does."""
         gc.collect()
         gc.freeze()
         self._cpu_began = cpu_seconds()

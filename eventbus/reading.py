@@ -1,0 +1,106 @@
+"""From a message to the envelope that a handler wants: in one pass where it is plain, else step by step.
+
+Most bodies are an envelope around a plain model of the version that is known here, and pydantic reads and
+checks all of that in one pass over the bytes. Whatever is unusual about a message, or wrong with it, is
+found by going the whole way: decode, then upcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from eventbus.codec import CONTENT_TYPE, Codec, Limits
+from eventbus.envelope import Envelope
+from eventbus.event import Event, major_of
+from eventbus.plain_models import NamesOf, names_of
+from eventbus.strict_json import count_names, has_long_number
+from eventbus.transport import Message
+
+_LONGEST_REST: Final = 1024
+"""Messages that are not tried after those before could not be read in one pass."""
+
+Wanted = Callable[[Envelope[dict[str, Any]]], Envelope[Any]]
+"""The envelope with its data as the handler wants it; raises `Unreadable`."""
+
+
+class Reading:
+    """Of one subscription."""
+
+    def __init__(self, codec: Codec, wanted: Wanted, classes: Mapping[str, type[Event]]) -> None:
+        """`classes`: that the handler takes, by event type; empty where it takes others."""
+        self._codec = codec
+        self._wanted = wanted
+        self._classes = classes
+        self._plain: dict[str, _Plain | None] = {}
+        """By event type; None where its class is not plain."""
+
+    def read(self, message: Message) -> Envelope[Any]:
+        """Raises `Unreadable` with the reason."""
+        plain = self._plain_of(message.routing_key)
+        if plain is None:
+            return self._wanted(self._codec.decode(message))
+        if (envelope := plain.read(message)) is not None:
+            return envelope
+        decoded = self._codec.decode(message)
+        return plain.read_decoded(decoded, message.body) or self._wanted(decoded)
+
+    def _plain_of(self, event_type: str) -> _Plain | None:
+        if event_type not in self._plain and (event := self._classes.get(event_type)) is not None:
+            names = names_of(event)
+            self._plain[event_type] = _Plain(event, names, self._codec.limits) if names else None
+        return self._plain.get(event_type)
+
+
+class _Plain:
+    """One event class."""
+
+    def __init__(self, event: type[Event], names: NamesOf, limits: Limits) -> None:
+        self._major = event.__event_major__
+        self._names = names
+        self._limits = limits
+        self._read = Envelope[event].__pydantic_validator__.validate_json  # type: ignore[valid-type]
+        self._misses = self._resting = 0
+
+    def read(self, message: Message) -> Envelope[Any] | None:
+        """None where it takes more than one pass to be sure."""
+        if self._resting:
+            self._resting -= 1
+            return None
+        body, limits = message.body, self._limits
+        if (
+            message.content_type != CONTENT_TYPE
+            or len(body) > limits.body
+            or has_long_number(body, limits.json)
+        ):
+            return None
+        try:
+            envelope: Envelope[Any] = self._read(body)
+        except Exception:  # noqa: BLE001 -- which may be a validator's own; it comes again where it is told
+            self._missed()
+            return None
+        if (
+            envelope.event_type == message.routing_key
+            and major_of(envelope.version) == self._major
+            # Else a name stands twice, or there is one that nobody here knows.
+            and count_names(body) == len(envelope.__pydantic_fields_set__) + self._names(envelope.data)
+        ):
+            self._misses = 0
+            return envelope
+        self._missed()
+        return None
+
+    def read_decoded(self, decoded: Envelope[dict[str, Any]], body: bytes) -> Envelope[Any] | None:
+        """The same data as in one pass, for JSON says `100.0` where a dict says `Decimal("100")`; None where
+        it is of another major version, or does not fit."""
+        if major_of(decoded.version) != self._major:
+            return None
+        try:
+            return decoded.with_(data=self._read(body).data)
+        except Exception:  # noqa: BLE001 -- as above
+            return None
+
+    def _missed(self) -> None:
+        """The next may be like this one: to try each in vain would cost half as much again."""
+        self._misses += 1
+        self._resting = min(2**self._misses, _LONGEST_REST)
