@@ -33,6 +33,18 @@ class Properties(NamedTuple):
     cluster_id: str | None = None
 
 
+class Lasting(NamedTuple):
+    """Properties that seldom differ from one message to the next."""
+
+    content_type: str | None
+    message_type: str | None
+    app_id: str | None
+
+
+Usual = tuple[Lasting, str, datetime]
+"""The properties of most of our own messages: the id and the time differ."""
+
+
 class Arrival:
     """One delivery: `tag` is the broker's, `header` the flags and properties as they came."""
 
@@ -69,30 +81,33 @@ def read_properties(header: bytes) -> Properties:
     Text that is no UTF-8 is read with its odd bytes escaped. Raises `BadProperties`.
     """
     try:
-        return _read_usual(header) if header[:2] == _USUAL else _read(header)
-    except (ValueError, OverflowError, IndexError, struct.error) as error:
+        return _read(header)
+    except _NOT_READ as error:
         raise BadProperties(f"properties cannot be read: {error}") from None
 
 
-def _read_usual(header: bytes) -> Properties:
-    """Of most of our own messages: only id and time differ from one to the next, and the rest is known.
+def read_usual(header: bytes) -> Usual | None:
+    """None where there are others, or fewer. Raises `BadProperties`.
 
-    Takes half the time of `_read`, which takes the second most of all that is done to a delivery.
+    It takes a third of the time of `read_properties`, for the rest is known.
     """
-    at = 4 + header[2]
-    end = at + 1 + header[at]
-    (seconds,) = _SECONDS.unpack_from(header, end)
-    content_type, delivery_mode, message_type, app_id = _around(header[2:at], header[end + 8 :])
-    message_id = header[at + 1 : end].decode("utf-8", "backslashreplace")
-    given = (None, message_id, _time(seconds), message_type, None, app_id, None)
-    return Properties(content_type, None, None, delivery_mode, None, None, None, *given)
+    if header[:2] != _USUAL:
+        return None
+    try:
+        at = 4 + header[2]
+        end = at + 1 + header[at]
+        (seconds,) = _SECONDS.unpack_from(header, end)
+        lasting = _around(header[2:at], header[end + 8 :])
+        return lasting, header[at + 1 : end].decode("utf-8", "backslashreplace"), _time(seconds)
+    except _NOT_READ as error:
+        raise BadProperties(f"properties cannot be read: {error}") from None
 
 
 @lru_cache(maxsize=256)
-def _around(before: bytes, after: bytes) -> tuple[str | None, int | None, str | None, str | None]:
+def _around(before: bytes, after: bytes) -> Lasting:
     """What stands before the id and after the time of usual properties."""
     read = _read(_USUAL_AROUND + before + after)
-    return read.content_type, read.delivery_mode, read.message_type, read.app_id
+    return Lasting(read.content_type, read.message_type, read.app_id)
 
 
 def _read(header: bytes) -> Properties:
@@ -125,6 +140,7 @@ def _present(flags: bytes) -> tuple[tuple[int, str], ...]:
     return tuple((at, kind) for at, kind in enumerate(_KINDS) if bits & (0x8000 >> at))
 
 
+@lru_cache(maxsize=64)
 def _time(seconds: float) -> datetime:
     """In whole seconds; what would be after February 2106 is milliseconds, as other clients write them."""
     if seconds > _LAST_SECOND:
@@ -132,6 +148,7 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+_NOT_READ: Final = (ValueError, OverflowError, IndexError, struct.error)
 _USUAL: Final = b"\x90\xe8"
 _USUAL_AROUND: Final = b"\x90\x28"
 """Flags of content type, delivery mode, id, time, type and app id, and the same without id and time."""

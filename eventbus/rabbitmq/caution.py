@@ -43,6 +43,11 @@ class Caution:
     def prefetch(self) -> int:
         return 1 if self._stage is Stage.CAREFUL else self._most
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing is judged any more."""
+        return self._stage is Stage.TRUSTING
+
     def handing_over(self) -> None:
         """What has come so far goes to the handlers."""
         if self._stage is Stage.LOOKING:

@@ -121,10 +121,11 @@ class RabbitMQConsumption:
         return arrived
 
     def _arrive(self, delivery: Delivery) -> None:
-        handle = handle_of(delivery)
-        if (reason := self._caution.judge(handle.returns)) is not None:
-            handle.intake.wire.end(reason)
-            return
+        if not self._caution.is_over:
+            handle = handle_of(delivery)
+            if (reason := self._caution.judge(handle.returns)) is not None:
+                handle.intake.wire.end(reason)
+                return
         self._arrived.append(delivery)
         self._wake.set()
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from eventbus.errors import InvalidEvent
 from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_reserved, publishable
-from eventbus.rabbitmq.arrival import Arrival
+from eventbus.rabbitmq.arrival import Arrival, read_usual
 from eventbus.rabbitmq.fields import properties
 from eventbus.rabbitmq.topology import Names
 from eventbus.transport import Message
@@ -50,6 +50,18 @@ def _refuse_decimals(headers: Headers, message: Message) -> None:
 
 def message_of(names: Names, arrival: Arrival) -> Message:
     """What arrived, with the routing key it was first published with, and without the broker's headers."""
+    if arrival.exchange == names.events and (usual := read_usual(arrival.header)) is not None:
+        (content_type, event_type, source), event_id, timestamp = usual
+        return Message(
+            arrival.body,
+            arrival.routing_key,
+            NO_HEADERS,
+            event_id,
+            event_type,
+            content_type,
+            timestamp,
+            source,
+        )
     described = arrival.properties
     found = cast("Mapping[str, object] | None", described.headers)
     timely = arrival.exchange == names.events
