@@ -42,7 +42,6 @@ class Context:
         self,
         subscription: str,
         envelopes: tuple[Envelope[Any], ...],
-        *,
         attempt: int,
         replay: str | None,
         reruns: tuple[str, ...],

@@ -62,6 +62,8 @@ class Begun:
 
     def __await__(self) -> Generator[Any, Any, None]:
         """As `await` goes on after the first step (PEP 380)."""
+        if self.is_done:
+            return
         running, waits_for = self._running, self._waits_for
         try:
             while True:

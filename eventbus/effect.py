@@ -29,7 +29,8 @@ class FirstHandled:
         self._publisher = publisher
 
     async def __call__(self, context: Context) -> None:
-        await self._handler.run(context)
+        if (result := await self._handler.call(context)) is not None:
+            self._handler.take(result, context)
         if context.outgoing:
             await self._publisher.send(context.outgoing)
 

@@ -52,15 +52,23 @@ class Handler:
 
     async def run(self, context: Context) -> None:
         """Call the function; what it returns joins `context.outgoing`."""
-        events = [each if self._parameter.enveloped else each.data for each in context.envelopes]
-        event = events if self._batched else events[0]
-        if self._plan.depends:
-            async with Needs(self._lifetime, context) as needs:
-                result = await self._call(event, await needs.fill(self._plan))
+        if (result := await self.call(context)) is not None:
+            self.take(result, context)
+
+    def call(self, context: Context) -> Awaitable[object]:
+        """What the function returns is for `take`, unless it is None."""
+        if self._batched:
+            event: object = [each if self._parameter.enveloped else each.data for each in context.envelopes]
         else:
-            result = await self._call(event, given(self._plan, context))
-        if result is not None:
-            self._take(result, context)
+            envelope = context.envelopes[0]
+            event = envelope if self._parameter.enveloped else envelope.data
+        if self._plan.depends:
+            return self._supplied(event, context)
+        return self._call(event, given(self._plan, context))
+
+    async def _supplied(self, event: object, context: Context) -> object:
+        async with Needs(self._lifetime, context) as needs:
+            return await self._call(event, await needs.fill(self._plan))
 
     def _call(self, event: object, keywords: dict[str, Any]) -> Awaitable[object]:
         return self._function(event, **keywords) if self._is_async else self._threaded(event, keywords)
@@ -78,7 +86,8 @@ class Handler:
             raise RuntimeError("the handler raised StopIteration") from error
 
     @staticmethod
-    def _take(result: object, context: Context) -> None:
+    def take(result: object, context: Context) -> None:
+        """It joins `context.outgoing`, where it is an event or a list of them."""
         returned = cast("Sequence[object]", result) if isinstance(result, (list, tuple)) else [result]
         for each in returned:
             if isinstance(each, (Event, Envelope)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from eventbus.codec import Codec
@@ -47,7 +47,8 @@ class Pipeline:
         self._effect = effect
         self._admission = admission
         self._reading = Reading(codec, handler.read, handler.classes)
-        self._publisher = publisher
+        self._queue = member.queue
+        self._prepare = publisher.prepare
         self._retry = member.subscription.retry
         self._onion = compose([make(member) for make in middleware], self._run)
         self._log = get_logger("eventbus.pipeline").bind(service=member.service, subscription=member.queue)
@@ -69,13 +70,13 @@ class Pipeline:
         ended: list[Ended] = []
         while readable:
             try:
-                await self._as_error(self._onion(self._context(readable)))
+                await self._onion(self._context(readable))
             except StoreUnavailable:
                 # Either all of it is true or nothing, and the store will know which when it is back.
                 readable, handled, _ = await self._admission.admit_again(readable)
                 ended += handled
-            except Exception as error:  # noqa: BLE001 -- the policy decides what it means
-                apart = len(readable) > 1
+            except BaseException as raised:  # noqa: BLE001 -- the policy decides what it means
+                error, apart = self._ordinary(raised), len(readable) > 1
                 return ended + [
                     Ended(delivery, self._failed(delivery, error, apart=apart), key)
                     for delivery, _, key in readable
@@ -118,23 +119,25 @@ class Pipeline:
                 readable.append(Readable(delivery, envelope, self._admission.key(delivery, envelope)))
         return readable, ended
 
-    def _run(self, context: Context) -> Awaitable[None]:
-        return self._as_error(self._effect(context))
-
-    async def _as_error(self, running: Awaitable[None]) -> None:
-        """Await it. What would end more than this run becomes an ordinary error, if it was raised in here."""
+    async def _run(self, context: Context) -> None:
         try:
-            await running
-        except (Exception, KeyboardInterrupt, GeneratorExit):
+            await self._effect(context)
+        except Exception:
             raise
-        except asyncio.CancelledError as error:
-            if _is_being_cancelled():
-                raise
-            raise HandlerCancelled(self._member.queue) from error
-        except BaseException as error:
-            if _is_being_cancelled():
-                raise
-            raise HandlerExited(self._member.queue, error) from error
+        except BaseException as raised:
+            raise self._ordinary(raised) from raised
+
+    def _ordinary(self, raised: BaseException) -> Exception:
+        """An error of this run, where it would end more than that; raises what is meant to."""
+        if isinstance(raised, Exception):
+            return raised
+        if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
+            raise raised
+        error: Exception = HandlerExited(self._member.queue, raised)
+        if isinstance(raised, asyncio.CancelledError):
+            error = HandlerCancelled(self._member.queue)
+        error.__cause__ = raised
+        return error
 
     def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:
         """`apart`: nobody knows which event of its batch it was; each is tried again alone before it dies."""
@@ -174,15 +177,8 @@ class Pipeline:
             envelopes = tuple([envelope for _, envelope, _ in readable])
             attempt = max([delivery.attempt for delivery, *_ in readable])
             reruns = tuple([rerun_of(delivery.message.headers) for delivery, *_ in readable])
-        return Context(
-            self._member.queue,
-            envelopes,
-            attempt=attempt,
-            replay=replay_id(headers),
-            reruns=reruns,
-            prepare=self._publisher.prepare,
-            log=self._logger,
-        )
+        replay = replay_id(headers) if headers else None
+        return Context(self._queue, envelopes, attempt, replay, reruns, self._prepare, self._logger)
 
     def _logger(self, context: Context) -> FilteringBoundLogger:
         envelope = context.envelope

@@ -16,11 +16,12 @@ def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Awaitab
     timeout = member.subscription.timeout
     deadlines = Deadlines()
 
-    async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
+    def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> Awaitable[None]:
         began_at = time.monotonic()
         begun = Begun(proceed(context))
-        if begun.is_done:
-            return
+        return begun if begun.is_done else rest(begun, began_at)
+
+    async def rest(begun: Begun, began_at: float) -> None:
         limit = deadlines.within(timeout - (time.monotonic() - began_at))
         try:
             with limit:
