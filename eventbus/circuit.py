@@ -51,18 +51,23 @@ class Circuit:
     def is_open(self) -> bool:
         return self._is_open
 
-    async def run(self, handle: Handle, readable: Sequence[Readable]) -> list[Ended]:
-        """Handle them, and again while the circuit is open. Empty when stopped before there was an outcome.
+    def lets_pass(self, outcomes: Sequence[Ended]) -> bool:
+        """Whether these stand; if not, `run` is next. To be told of every run while it is closed."""
+        if not self._failing and len(outcomes) == 1 and isinstance(outcomes[0].outcome, Ack):
+            return True  # as nearly all end
+        self._learn(outcomes, is_probe=False)
+        return not (self._is_open and _away(outcomes))
 
-        What waits for its turn for too long is not handled again, unless it never was.
+    async def run(
+        self, handle: Handle, readable: Sequence[Readable], outcomes: list[Ended], *, since: float
+    ) -> list[Ended]:
+        """Handle them while the circuit is open. Empty when stopped before there was an outcome.
+
+        `outcomes`: of a first run, which it did not let pass; empty where there was none. `since`: when they
+        were taken, by the loop's clock; what waits for its turn for too long is not handled again, unless it
+        never was.
         """
-        held_until = asyncio.get_running_loop().time() + self._longest_hold
-        outcomes: list[Ended] = []
-        if not self._is_open:
-            outcomes = await handle(readable)
-            self._learn(outcomes, is_probe=False)
-            if not (self._is_open and _away(outcomes)):
-                return outcomes
+        held_until = since + self._longest_hold
         while True:
             async with self._turn(held_until) as is_probe:
                 if self._stopped.is_set() and self._is_open:

@@ -51,15 +51,21 @@ class Intake:
         """What was put and is given to nobody, when it is closed and nobody takes any more."""
         return [*self._dropped, *([self._kept] if self._kept else []), *self._waiting]
 
+    def take_now(self) -> list[Readable] | None:
+        """The next helping, if it is there and nothing else must have its turn first; else `take`."""
+        if self._size > 1 or not self._waiting or self._closed or self._at_a_stretch >= _STRETCH:
+            return None
+        self._at_a_stretch += 1
+        return [self._waiting.popleft()]
+
     async def take(self) -> list[Readable]:
         """The next helping; empty when closed."""
-        self._at_a_stretch += 1
-        if self._at_a_stretch > _STRETCH:
+        if self._at_a_stretch >= _STRETCH:
             self._at_a_stretch = 0
             await asyncio.sleep(0)
+        self._at_a_stretch += 1
         if self._size == 1:
-            is_there = self._waiting and not self._closed
-            first = self._waiting.popleft() if is_there else await self._next()
+            first = await self._next()
             return [first] if first is not None else []
         async with self._turn:  # one worker fills one helping at a time, so that they get full
             first = self._kept or await self._next()

@@ -128,10 +128,15 @@ class Subscriber:
             await settling.finished()
 
     async def _work(self, intake: Intake, settling: Settling) -> None:
-        while readable := await intake.take():
+        circuit, handle, loop = self._circuit, self._pipeline.handle, asyncio.get_running_loop()
+        while readable := intake.take_now() or await intake.take():
+            taken_at = loop.time()
             ended: list[Ended] = []
             try:
-                ended = await self._circuit.run(self._pipeline.handle, readable)
+                was_open = circuit.is_open
+                ended = [] if was_open else await handle(readable)
+                if was_open or not circuit.lets_pass(ended):
+                    ended = await circuit.run(handle, readable, ended, since=taken_at)
             finally:
                 if not ended:
                     self._pipeline.release(readable)

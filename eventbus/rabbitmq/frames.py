@@ -37,6 +37,8 @@ FRAME: Final = struct.Struct(">BHI")
 """§4.2.3: type, channel, size of the payload."""
 NAME: Final = struct.Struct(">HH")
 """§4.2.4: what the payload of a method frame begins with, its class and method."""
+BEGUN_METHOD: Final = struct.Struct(">BHIHH")
+"""`FRAME` and `NAME`, which follow each other in the frame of a method."""
 CONTENT: Final = struct.Struct(">HHQ")
 """§4.2.6.1: class, weight (0) and size of the whole body; then flags and properties."""
 BEGUN_CONTENT: Final = struct.Struct(">BHIHHQ")

@@ -35,10 +35,10 @@ class Taker(Protocol):
         """
         ...
 
-    def takes_delivery(self, data: bytes, at: int, end: int, largest: int) -> int:
-        """Take the delivery whose method frame lies there, where it and its content are there as a whole.
+    def takes_deliveries(self, data: bytes, at: int, largest: int) -> int:
+        """Take the deliveries that lie there one behind the other, as far as they are there as a whole.
 
-        Where that ends; 0 for everything else, which `takes` gets frame by frame.
+        Where they end; `takes` gets everything else, frame by frame.
         """
         ...
 
@@ -156,7 +156,7 @@ class HotStream(asyncio.StreamReaderProtocol):
                     return self._refuse("a frame without its end octet", data, at)
                 if taker is None:
                     self._rest.feed_data(data[at:end])
-                elif kind == METHOD and (behind := taker.takes_delivery(data, at, end, self.largest_frame)):
+                elif kind == METHOD and (behind := taker.takes_deliveries(data, at, self.largest_frame)) > at:
                     end = behind
                 elif not taker.takes(kind, data, at + FRAME.size, end - 1):
                     self._rest.feed_data(data[at:end])

@@ -30,7 +30,6 @@ class Returned(NamedTuple):
 
 _METHOD_BEGINS: Final = frames.FRAME.size + frames.NAME.size
 _CONTENT_BEGINS: Final = frames.FRAME.size + frames.CONTENT.size
-_DELIVER: Final = frames.NAME.pack(frames.BASIC, frames.DELIVER)
 
 OnArrival = Callable[[Arrival], None]
 OnConfirm = Callable[[Confirm], None]
@@ -77,34 +76,43 @@ class Tap:
                 self._end_content(self._complete, b"")
         return kind in (frames.BODY, frames.HEADER)
 
-    def takes_delivery(self, data: bytes, at: int, end: int, largest: int) -> int:
-        """As nearly all come: a header, and a body of one frame."""
-        if data[at + frames.FRAME.size : at + _METHOD_BEGINS] != _DELIVER or self._complete is not None:
-            return 0
-        if len(data) - end < _CONTENT_BEGINS:
-            return 0
-        kind, number, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(data, end)
-        body_at = end + frames.AROUND + header_size
-        behind: int = body_at + frames.AROUND + body_size
-        if (
-            behind > len(data)
-            or not frames.CONTENT.size <= header_size <= largest - frames.AROUND
-            or body_size + frames.AROUND > largest
-            or kind != frames.HEADER
-            or data[body_at - 1] != frames.END
-            or data[behind - 1] != frames.END
-            or frames.FRAME.unpack_from(data, body_at) != (frames.BODY, number, body_size)
-            or data[end + 1 : end + 3] != data[at + 1 : at + 3]
-        ):
-            return 0
-        at += _METHOD_BEGINS
-        at += 1 + data[at]
-        tag, bits = frames.ANSWER.unpack_from(data, at)
-        exchange, routing_key = _route(data[at + frames.ANSWER.size : end - 1])
-        header = data[end + _CONTENT_BEGINS : body_at - 1]
-        body = data[body_at + frames.FRAME.size : behind - 1]
-        _call(self.on_arrival, Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
-        return behind
+    def takes_deliveries(self, data: bytes, at: int, largest: int) -> int:
+        """As nearly all come, one behind the other: each a method, a header, and a body of one frame."""
+        if self._complete is not None:
+            return at
+        size, room, on_arrival = len(data), largest - frames.AROUND, self.on_arrival
+        _, channel, _ = frames.FRAME.unpack_from(data, at)
+        while size - at >= _METHOD_BEGINS:
+            kind, number, method_size, of, method = frames.BEGUN_METHOD.unpack_from(data, at)
+            header_at = at + frames.AROUND + method_size
+            if of != frames.BASIC or method != frames.DELIVER or size - header_at < _CONTENT_BEGINS:
+                break
+            header_kind, header_number, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(
+                data, header_at
+            )
+            body_at = header_at + frames.AROUND + header_size
+            behind: int = body_at + frames.AROUND + body_size
+            if (
+                behind > size
+                or kind != frames.METHOD
+                or content != frames.HEADER
+                or not channel == number == other
+                or method_size > room
+                or not frames.CONTENT.size <= header_size <= room
+                or body_size > room
+                or frames.FRAME.unpack_from(data, body_at) != (frames.BODY, number, body_size)
+                or not data[header_at - 1] == data[body_at - 1] == data[behind - 1] == frames.END
+            ):
+                break
+            at += _METHOD_BEGINS
+            at += 1 + data[at]
+            tag, bits = frames.ANSWER.unpack_from(data, at)
+            exchange, routing_key = _route(data[at + frames.ANSWER.size : header_at - 1])
+            header = data[header_at + _CONTENT_BEGINS : body_at - 1]
+            body = data[body_at + frames.FRAME.size : behind - 1]
+            _call(on_arrival, Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
+            at = behind
+        return at
 
     def _takes_method(self, data: bytes, begin: int, end: int) -> bool:
         self._complete = None  # a channel that is closed in the middle of a content never gets the rest

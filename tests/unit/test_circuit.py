@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from eventbus.circuit import LONGEST_HOLD, Circuit
 from eventbus.logs import get_logger
@@ -41,16 +41,26 @@ class Handler:
         return lambda _: asyncio.ensure_future(handle())
 
 
+async def run(subject: Circuit, handle: Callable[[object], Awaitable[list[Ended]]]) -> list[Ended]:
+    """As a worker does."""
+    taken_at = asyncio.get_running_loop().time()
+    was_open = subject.is_open
+    ended = [] if was_open else await handle(())
+    if not was_open and subject.lets_pass(ended):
+        return ended
+    return await subject.run(handle, (), ended, since=taken_at)
+
+
 def runs(subject: Circuit, handler: Handler, *event_ids: str) -> list[asyncio.Task[list[Ended]]]:
-    return [asyncio.ensure_future(subject.run(handler.of(each), ())) for each in event_ids]
+    return [asyncio.ensure_future(run(subject, handler.of(each))) for each in event_ids]
 
 
 async def test_enough_different_events_in_a_row_open_it() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for event_id in ("1", "2"):
-        assert [outcome for _, outcome, _ in await subject.run(handler.of(event_id), ())] == [AWAY]
+        assert [outcome for _, outcome, _ in await run(subject, handler.of(event_id))] == [AWAY]
     assert not subject.is_open
-    waiting = asyncio.ensure_future(subject.run(handler.of("3"), ()))
+    waiting = asyncio.ensure_future(run(subject, handler.of("3")))
     await eventually(lambda: subject.is_open)
     handler.outcome = Ack()
     await waiting
@@ -59,14 +69,14 @@ async def test_enough_different_events_in_a_row_open_it() -> None:
 async def test_one_event_that_fails_again_and_again_does_not_open_it() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for _ in range(10):
-        await subject.run(handler.of("the same"), ())
+        await run(subject, handler.of("the same"))
     assert not subject.is_open
 
 
 async def test_errors_of_the_handler_itself_do_not_open_it() -> None:
     subject, handler = circuit(3), Handler(WRONG)
     for number in range(10):
-        await subject.run(handler.of(str(number)), ())
+        await run(subject, handler.of(str(number)))
     assert not subject.is_open
 
 
@@ -74,20 +84,20 @@ async def test_a_success_in_between_starts_the_count_anew() -> None:
     subject, handler = circuit(3), Handler(AWAY)
     for number, outcome in enumerate((AWAY, AWAY, Ack(), AWAY, AWAY)):
         handler.outcome = outcome
-        await subject.run(handler.of(str(number)), ())
+        await run(subject, handler.of(str(number)))
     assert not subject.is_open
 
 
 async def test_with_a_threshold_of_nothing_it_never_opens() -> None:
     subject, handler = circuit(0), Handler(AWAY)
     for number in range(50):
-        await subject.run(handler.of(str(number)), ())
+        await run(subject, handler.of(str(number)))
     assert not subject.is_open
 
 
 async def test_while_it_is_open_events_wait_and_keep_their_attempts_even_the_last() -> None:
     subject, handler = circuit(2), Handler(LAST_ATTEMPT_AWAY)
-    await subject.run(handler.of("1"), ())
+    await run(subject, handler.of("1"))
     waiting = runs(subject, handler, "2", "3", "4")
     await eventually(lambda: len(handler.runs) > 6)
 
@@ -111,9 +121,9 @@ async def test_probes_come_one_at_a_time() -> None:
         running -= 1
         return outcomes
 
-    opening = asyncio.ensure_future(subject.run(handler.of("1"), ()))
+    opening = asyncio.ensure_future(run(subject, handler.of("1")))
     await eventually(lambda: subject.is_open)
-    waiting = [asyncio.ensure_future(subject.run(probe, ())) for _ in range(5)]
+    waiting = [asyncio.ensure_future(run(subject, probe)) for _ in range(5)]
     await eventually(lambda: handler.runs.count("probe") >= 3)
 
     assert together == {1}
@@ -123,7 +133,7 @@ async def test_probes_come_one_at_a_time() -> None:
 
 async def test_stopping_lets_go_of_what_waits_without_an_outcome() -> None:
     subject, handler = circuit(1), Handler(AWAY)
-    waiting = asyncio.ensure_future(subject.run(handler.of("1"), ()))
+    waiting = asyncio.ensure_future(run(subject, handler.of("1")))
     await eventually(lambda: subject.is_open)
 
     subject.stop()
@@ -143,7 +153,7 @@ async def test_what_was_held_for_long_enough_leaves_with_its_outcome_though_othe
 
 async def test_what_comes_while_it_is_open_is_handled_once_at_least() -> None:
     subject, handler = circuit(1, longest_hold=0.05), Handler(AWAY)
-    opening = asyncio.ensure_future(subject.run(handler.of("first"), ()))
+    opening = asyncio.ensure_future(run(subject, handler.of("first")))
     await eventually(lambda: subject.is_open)
 
     ends = await asyncio.gather(opening, *runs(subject, handler, *"abcdefgh"))
