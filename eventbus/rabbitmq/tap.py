@@ -87,9 +87,7 @@ class Tap:
             header_at = at + frames.AROUND + method_size
             if of != frames.BASIC or method != frames.DELIVER or size - header_at < _CONTENT_BEGINS:
                 break
-            header_kind, header_number, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(
-                data, header_at
-            )
+            content, other, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(data, header_at)
             body_at = header_at + frames.AROUND + header_size
             behind: int = body_at + frames.AROUND + body_size
             if (
