@@ -130,6 +130,9 @@ class Claims:
     def _hold(self, keys: Sequence[InboxKey]) -> list[InboxKey]:
         """Those that nobody here is handling: that is done here from now on."""
         ours, fresh = self._ours, list[InboxKey]()
+        if ours.keys().isdisjoint(keys) and len(found := dict.fromkeys(keys)) == len(keys):
+            ours.update(found)  # as nearly always
+            return list(keys)
         for key in keys:
             if key not in ours:
                 ours[key] = None

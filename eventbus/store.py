@@ -7,7 +7,7 @@ with the state they tell of, until the broker has them. Every store passes the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,9 +56,9 @@ class InboxAnswer:
 class InboxAtOnce(Protocol):
     """An inbox that waits for nothing, and whose claims nobody else can take over."""
 
-    def claim(self, keys: Iterable[InboxKey]) -> Sequence[Claim]: ...
+    def claim(self, keys: Sequence[InboxKey]) -> Sequence[Claim]: ...
 
-    def complete(self, keys: Iterable[InboxKey]) -> None: ...
+    def complete(self, keys: Sequence[InboxKey]) -> None: ...
 
 
 class Inbox(Protocol):

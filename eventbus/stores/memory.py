@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -18,15 +18,15 @@ _REMEDY = "Use a store on SQLite or PostgreSQL: sqlite:///eventbus.db or postgre
 
 
 class MemoryInbox:
-    """The newest claims, at most as many as the options allow."""
+    """What was handled last, at most as much as the options allow."""
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
         self._clock = clock
-        self._claimed: OrderedDict[tuple[str, ...], datetime] = OrderedDict()
-        """In the order in which they were claimed. Plain tuples: the garbage collector need not look at them
-        again and again, as it does at a hundred thousand objects of any other kind."""
-        self._unhandled: set[InboxKey] = set()
+        self._handled: OrderedDict[tuple[str, ...], datetime] = OrderedDict()
+        """In the order in which it was. Plain tuples: the garbage collector need not look at them again and
+        again, as it does at a hundred thousand objects of any other kind."""
+        self._claimed: set[InboxKey] = set()
 
     @property
     def at_once(self) -> Self:
@@ -40,43 +40,34 @@ class MemoryInbox:
         release: Sequence[InboxKey] = (),
     ) -> InboxAnswer:
         self.complete(complete)
-        for key in release:
-            if key in self._unhandled:
-                self._unhandled.discard(key)
-                self._claimed.pop(key, None)
+        self._claimed.difference_update(release)
         return InboxAnswer(self.claim(claim))
 
-    def claim(self, keys: Iterable[InboxKey]) -> Sequence[Claim]:
-        claimed, unhandled, now = self._claimed, self._unhandled, self._clock.now()
-        claims: list[Claim] = []
-        for key in keys:
-            if key not in claimed:
-                self._remember(key, now)
-                unhandled.add(key)
-            claims.append(Claim.OURS if key in unhandled else Claim.HANDLED)
-        return claims
+    def claim(self, keys: Sequence[InboxKey]) -> Sequence[Claim]:
+        handled = self._handled
+        if handled.keys().isdisjoint(keys):
+            self._claimed.update(keys)
+            return [Claim.OURS] * len(keys)
+        self._claimed.update([key for key in keys if key not in handled])
+        return [Claim.HANDLED if key in handled else Claim.OURS for key in keys]
 
-    def complete(self, keys: Iterable[InboxKey]) -> None:
-        for key in keys:
-            if key not in self._claimed:
-                self._remember(key, self._clock.now())
-            self._unhandled.discard(key)
-
-    def _remember(self, key: InboxKey, now: datetime) -> None:
-        self._claimed[tuple(key)] = now
-        if len(self._claimed) > self._limit:
-            self._claimed.popitem(last=False)
+    def complete(self, keys: Sequence[InboxKey]) -> None:
+        handled = self._handled
+        handled.update(dict.fromkeys(map(tuple, keys), self._clock.now()))
+        self._claimed.difference_update(keys)
+        while len(handled) > self._limit:
+            handled.popitem(last=False)
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = self._clock.now() - older
-        aged = takewhile(lambda entry: entry[1] < before, self._claimed.items())
+        aged = takewhile(lambda entry: entry[1] < before, self._handled.items())
         forgotten = [key for key, _ in islice(aged, limit)]
         for key in forgotten:
-            del self._claimed[key]
+            del self._handled[key]
         return len(forgotten)
 
     async def remembers(self, subscription: str) -> bool:
-        return any(key[0] == subscription for key in self._claimed)
+        return any(key[0] == subscription for key in (*self._handled, *self._claimed))
 
 
 class MemoryStore:
