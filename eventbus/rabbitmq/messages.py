@@ -51,7 +51,7 @@ def _refuse_decimals(headers: Headers, message: Message) -> None:
 def message_of(names: Names, arrival: Arrival) -> Message:
     """What arrived, with the routing key it was first published with, and without the broker's headers."""
     if arrival.exchange == names.events and (usual := read_usual(arrival.header)) is not None:
-        (content_type, event_type, source), event_id, timestamp = usual
+        (content_type, event_type, source), event_id, sent_at = usual
         return Message(
             arrival.body,
             arrival.routing_key,
@@ -59,7 +59,7 @@ def message_of(names: Names, arrival: Arrival) -> Message:
             event_id,
             event_type,
             content_type,
-            timestamp,
+            sent_at,
             source,
         )
     described = arrival.properties
