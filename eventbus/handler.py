@@ -26,6 +26,7 @@ class Handler:
     def __init__(self, member: Member, registry: Registry, lifetime: Lifetime, threads: Executor) -> None:
         self._parameter = member.signature.event
         self._plan = member.signature.plan
+        self._asks = bool(self._plan.contexts or self._plan.transactions)
         self._batched = member.subscription.batch is not None
         self._function = member.subscription.function
         self._is_async = is_async(self._function)
@@ -64,7 +65,7 @@ class Handler:
             event = envelope if self._parameter.enveloped else envelope.data
         if self._plan.depends:
             return self._supplied(event, context)
-        return self._call(event, given(self._plan, context))
+        return self._call(event, given(self._plan, context) if self._asks else {})
 
     async def _supplied(self, event: object, context: Context) -> object:
         async with Needs(self._lifetime, context) as needs:

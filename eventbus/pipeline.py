@@ -82,7 +82,9 @@ class Pipeline:
                     for delivery, _, key in readable
                 ]
             else:
-                return ended + [Ended(delivery, ACK, key) for delivery, _, key in readable]
+                for delivery, _, key in readable:
+                    ended.append(Ended(delivery, ACK, key))
+                return ended
         return ended
 
     async def remember(self, handled: Sequence[Ended]) -> Sequence[Ended]:
@@ -108,7 +110,7 @@ class Pipeline:
     def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Ended]]:
         readable, ended = list[Readable](), list[Ended]()
         for delivery in deliveries:
-            if self._is_passed_over(delivery):
+            if delivery.message.headers and self._is_passed_over(delivery):
                 ended.append(Ended(delivery, ACK))
                 continue
             try:

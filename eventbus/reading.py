@@ -37,7 +37,8 @@ class Reading:
 
     def read(self, message: Message) -> Envelope[Any]:
         """Raises `Unreadable` with the reason."""
-        plain = self._plain_of(message.routing_key)
+        event_type = message.routing_key
+        plain = self._plain.get(event_type) or self._plain_of(event_type)
         if plain is None:
             return self._wanted(self._codec.decode(message))
         if (envelope := plain.read(message)) is not None:

@@ -34,7 +34,7 @@ class Intake:
         return self.wire.is_open and tag > self._floor and tag not in self._settled
 
     async def ack(self, tags: Iterable[int]) -> None:
-        acked = sorted({tag for tag in tags if self.holds(tag)})
+        acked = self._held(tags)
         if not acked:
             return
         self._settle(acked)
@@ -53,10 +53,16 @@ class Intake:
         await self._give_back(tags, self.wire.reject)
 
     async def _give_back(self, tags: Iterable[int], answer: Callable[[int], bytes]) -> None:
-        held = sorted({tag for tag in tags if self.holds(tag)})
-        if held:
+        if held := self._held(tags):
             self._settle(held)
             await self.wire.settle(b"".join([answer(tag) for tag in held]))
+
+    def _held(self, tags: Iterable[int]) -> list[int]:
+        """Those that are still ours to settle, in their order."""
+        if not self.wire.is_open:
+            return []
+        floor, settled = self._floor, self._settled
+        return sorted({tag for tag in tags if tag > floor and tag not in settled})
 
     def _settle(self, tags: Iterable[int]) -> None:
         self._settled.update(tags)

@@ -59,11 +59,12 @@ class Settler:
         copies: defaultdict[float, list[_Copy]] = defaultdict(list)
         for delivery, outcome in outcomes:
             handle = handle_of(delivery)
+            if isinstance(outcome, Ack):
+                acked.append(handle)
+                continue
             if not handle.intake.holds(handle.tag):
                 continue
             match outcome:
-                case Ack():
-                    acked.append(handle)
                 case RetryAfter():
                     held = outcome.delay if outcome.delay < _SHORTEST_STAY else 0.0
                     copies[held].append(self._retry(handle, delivery, outcome))
