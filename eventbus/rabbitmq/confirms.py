@@ -129,12 +129,13 @@ class ConfirmLane:
         """Whether there was room for any of it."""
         parcels, fates, in_flight, wire = call.parcels, call.fates, self._in_flight, self._wire
         position, piece = call.sent, 0
+        is_alone = len(parcels) == 1 and not in_flight
         while position < len(parcels) and piece < _PIECE:
             parcel = parcels[position]
             size = parcel.size
             if not self._fits(size):
                 break
-            wire.put(publish_frames(wire.number, parcel, wire.max_body))
+            wire.put(publish_frames(wire.number, parcel, wire.max_body), at_once=is_alone)
             fates[position] = SendFate.UNKNOWN
             in_flight[self._next_tag] = call, position, size
             self._next_tag += 1

@@ -76,8 +76,14 @@ class HotStream(asyncio.StreamReaderProtocol):
         if self._takers.get(number) is taker:
             del self._takers[number]
 
-    def write(self, frames: bytes) -> None:
-        """Whole frames; those of one turn of the loop leave together, and never between parts of others."""
+    def write(self, frames: bytes, *, at_once: bool = False) -> None:
+        """Whole frames; those of one turn of the loop leave together, and never between parts of others.
+
+        `at_once`: not at the end of the turn, for whoever waits for the answer to this alone.
+        """
+        if at_once and not self._out and self._peer is not None and not self._peer.is_closing():
+            self._peer.write(frames)
+            return
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append(frames)

@@ -66,11 +66,14 @@ class Wire:
         """The broker reads nothing at the moment: to send more would only fill the memory."""
         return self._stream.is_full
 
-    def put(self, payload: bytes) -> None:
-        """Whole frames; they leave in this turn of the loop. Raises `Lost` or `Refused`: then none does."""
+    def put(self, payload: bytes, *, at_once: bool = False) -> None:
+        """Whole frames; they leave in this turn of the loop. Raises `Lost` or `Refused`: then none does.
+
+        `at_once`: nothing is to leave with them.
+        """
         if self.lost.done():
             raise self.lost.result()
-        self._stream.write(payload)
+        self._stream.write(payload, at_once=at_once)
 
     async def write(self, payload: bytes, *, within: float) -> None:
         """The same, not before the broker reads what was written. Raises `Lost`; then nothing was sent."""
@@ -95,7 +98,7 @@ class Wire:
     async def settle(self, answers: bytes) -> None:
         """Hand over what `ack`, `requeue` and `reject` have made; to a lost channel it means nothing."""
         if self.is_open:
-            self._stream.write(answers)
+            self._stream.write(answers, at_once=True)
 
     def ack(self, tag: int, *, multiple: bool = False) -> bytes:
         return frames.ack(self.number, tag, multiple=multiple)
