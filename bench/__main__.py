@@ -35,6 +35,9 @@ def main() -> None:
         "--rows", type=int, default=1_000_000, help="what a full inbox holds (default a million)"
     )
     parser.add_argument("--events", type=int, default=20_000, help="the history's length (default 20000)")
+    parser.add_argument(
+        "--deliveries", type=int, default=100_000, help="to look at the memory after (default 100000)"
+    )
     parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")
     arguments = parser.parse_args()
     cases = arguments.cases or list(CASES)
@@ -73,7 +76,7 @@ async def _run(cases: list[str], arguments: argparse.Namespace, url: str | None)
     if "rabbitmq" in cases and url is not None:
         await rabbitmq.run(url, rounds, console)
     if "memory" in cases:
-        await memory.run(url, console)
+        await memory.run(url, arguments.deliveries, console)
     if "inbox" in cases and url is not None:
         await inbox.run(url, rounds, console)
     if "outbox" in cases and url is not None:

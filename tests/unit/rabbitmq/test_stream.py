@@ -132,6 +132,35 @@ def test_they_may_come_in_any_pieces(places: list[int]) -> None:
     assert (heard.told, heard.left) == (TOLD, THEIRS)
 
 
+class Peer(asyncio.Transport):
+    """Keeps what is sent, each piece as it leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_what_is_written_in_one_turn_leaves_together_and_what_is_alone_leaves_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    stream, peer = HotStream(asyncio.StreamReader(), loop), Peer()
+    stream.connection_made(peer)
+
+    stream.write(b"alone", at_once=True)
+    assert peer.sent == [b"alone"]
+    stream.write(b"one ")
+    stream.write(b"two ")
+    stream.write(b"three", at_once=True)
+    assert peer.sent == [b"alone"], "it never overtakes"
+    await asyncio.sleep(0)
+    assert peer.sent == [b"alone", b"one two three"]
+
+
 async def test_a_channel_that_is_closed_in_the_middle_of_a_delivery_is_told_so_and_never_gets_the_rest() -> (
     None
 ):
