@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from eventbus.errors import describe
 from eventbus.logs import get_logger
@@ -167,13 +167,18 @@ class Claims:
 
     async def _exchange(self) -> None:
         self._begins_soon = False
-        while self._wishes and self._may_begin():
-            wishes, self._wishes = self._wishes, Wishes()
-            self._asking.append(wishes)
-            try:
-                await self._fulfil(wishes)
-            finally:
-                self._asking.remove(wishes)
+        try:
+            while self._wishes and self._may_begin():
+                wishes, self._wishes = self._wishes, Wishes()
+                self._asking.append(wishes)
+                try:
+                    await self._fulfil(wishes)
+                finally:
+                    self._asking.remove(wishes)
+        finally:
+            # In the step in which it saw that nothing is left, and not when its task has ended: who wishes
+            # something in between must not take it for one that will see to that.
+            self._exchanging.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _may_begin(self) -> bool:
         """What was released may be claimed again: the two must not overtake each other."""

@@ -84,6 +84,24 @@ async def test_two_questions_are_under_way_and_what_waits_is_the_next(
     assert inbox.exchanges[2:] == [{"claim": keys[2:]}]
 
 
+async def test_who_asks_in_the_moment_in_which_all_questions_end_is_answered(
+    claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
+):
+    async def claim_both() -> list[Claim]:
+        return [*await claims.claim([ONE], stop), *await claims.claim([TWO], stop)]
+
+    inbox.answering.clear()
+    asking = [asyncio.create_task(claim_both())]
+    await some_turns()
+    other = asyncio.create_task(claims.claim([InboxKey("shop.charge", "3")], stop))
+    await some_turns()
+    assert len(inbox.exchanges) == 2
+
+    inbox.answering.set()
+
+    assert await asyncio.wait_for(asyncio.gather(*asking, other), 5) == [[Claim.OURS] * 2, [Claim.OURS]]
+
+
 async def test_a_claim_never_overtakes_the_release_before_it(
     claims: Claims, inbox: ScriptedInbox, stop: asyncio.Event
 ):
