@@ -28,7 +28,7 @@ class Intake:
         self._size = size
         self._within = within
         self._waiting: deque[Readable] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle: list[asyncio.Future[None]] = []
         """Of the workers that wait for something to do."""
         self._turn = asyncio.Lock()
         self._kept: Readable | None = None
@@ -106,7 +106,7 @@ class Intake:
 
     def _wake(self, count: int) -> None:
         while count > 0 and self._idle:
-            woken = self._idle.popleft()
+            woken = self._idle.pop()  # the one that slept last: its memory is still warm
             if not woken.done():
                 woken.set_result(None)
                 count -= 1

@@ -130,12 +130,13 @@ class ConfirmLane:
         parcels, fates, in_flight, wire = call.parcels, call.fates, self._in_flight, self._wire
         position, piece = call.sent, 0
         is_alone = len(parcels) == 1 and not in_flight
+        number, max_body, put = wire.number, wire.max_body, wire.put
         while position < len(parcels) and piece < _PIECE:
             parcel = parcels[position]
-            size = parcel.size
+            size = len(parcel.body) + len(parcel.properties)
             if not self._fits(size):
                 break
-            wire.put(publish_frames(wire.number, parcel, wire.max_body), at_once=is_alone)
+            put(publish_frames(number, parcel, max_body), at_once=is_alone)
             fates[position] = SendFate.UNKNOWN
             in_flight[self._next_tag] = call, position, size
             self._next_tag += 1
@@ -153,10 +154,10 @@ class ConfirmLane:
         )
 
     def _confirmed(self, confirm: Confirm) -> None:
-        first = self._oldest_tag if confirm.multiple else confirm.tag
-        for tag in range(first, confirm.tag + 1):
-            if (flight := self._in_flight.pop(tag, None)) is not None:
-                self._answer(tag, *flight, taken=confirm.taken)
+        last, taken, in_flight = confirm.tag, confirm.taken, self._in_flight
+        for tag in range(self._oldest_tag if confirm.multiple else last, last + 1):
+            if (flight := in_flight.pop(tag, None)) is not None:
+                self._answer(tag, *flight, taken=taken)
         if confirm.multiple:
             self._oldest_tag = confirm.tag + 1
         self._go_on_soon()

@@ -56,9 +56,6 @@ def properties(
     A time before 1970, from which AMQP counts whole seconds, is left out.
     """
     seconds = -1.0 if timestamp is None else timestamp.timestamp()
-    if event_id is not None and seconds >= 0 and not headers and correlation_id is None:
-        before, after = _around(content_type, event_type, source)
-        return b"".join((before, short(event_id, "event_id"), _TIME.pack(int(seconds)), after))
     flags, parts = _DELIVERY_MODE, list[bytes]()
     if content_type is not None:
         flags |= _CONTENT_TYPE
@@ -83,6 +80,16 @@ def properties(
         flags |= _APP_ID
         parts.append(short(source, "source"))
     return b"".join([_FLAGS.pack(flags), *parts])
+
+
+def usual_properties(
+    content_type: str | None, event_id: str, timestamp: datetime, event_type: str | None, source: str | None
+) -> bytes | None:
+    """The same of most messages, which have no others; None where the time cannot be said."""
+    if (seconds := timestamp.timestamp()) < 0:
+        return None
+    before, after = _around(content_type, event_type, source)
+    return b"".join((before, short(event_id, "event_id"), _TIME.pack(int(seconds)), after))
 
 
 @lru_cache(maxsize=1024)

@@ -63,10 +63,6 @@ class Parcel:
     properties: bytes
     body: bytes
 
-    @property
-    def size(self) -> int:
-        return len(self.body) + len(self.properties)
-
 
 def publish_frames(number: int, parcel: Parcel, max_body: int) -> bytes:
     """Everything that one publish puts on the wire; `max_body` bytes of content fit one frame."""

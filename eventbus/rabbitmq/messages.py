@@ -11,7 +11,7 @@ from typing import Any, cast
 from eventbus.errors import InvalidEvent
 from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_reserved, publishable
 from eventbus.rabbitmq.arrival import Arrival, read_usual
-from eventbus.rabbitmq.fields import properties
+from eventbus.rabbitmq.fields import properties, usual_properties
 from eventbus.rabbitmq.topology import Names
 from eventbus.transport import Message
 
@@ -22,7 +22,11 @@ def properties_of(message: Message) -> bytes:
     The broker's own headers are dropped: a message that is published again must not carry them. What goes to
     one queue alone carries its routing key in a header. Raises `InvalidEvent` for what AMQP cannot express.
     """
-    headers: Headers = message.headers
+    headers, event_id, timestamp = message.headers, message.event_id, message.timestamp
+    if not headers and message.queue is message.correlation_id is None and event_id and timestamp:
+        content_type, event_type, source = message.content_type, message.event_type, message.source
+        if (usual := usual_properties(content_type, event_id, timestamp, event_type, source)) is not None:
+            return usual
     if headers or message.queue is not None:
         headers = publishable(headers)
         if message.queue is not None:
@@ -33,8 +37,8 @@ def properties_of(message: Message) -> bytes:
         content_type=message.content_type,
         headers=headers,
         correlation_id=message.correlation_id,
-        event_id=message.event_id,
-        timestamp=message.timestamp,
+        event_id=event_id,
+        timestamp=timestamp,
         event_type=message.event_type,
         source=message.source,
     )

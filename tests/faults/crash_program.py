@@ -48,7 +48,7 @@ class Done(Event, type="crash.done"):
 POINTS: Final[dict[str, Point]] = {
     "before the claim": (Claims, "claim", "before"),
     "after the claim": (Claims, "claim", "after"),
-    "after the effect": (Handler, "run", "after"),
+    "after the effect": (Handler, "take", "after"),
     "before the mark": (Claims, "complete", "before"),
     "after the mark": (Claims, "complete", "after"),
     "before the commit": (Transactions, "_commit", "before"),

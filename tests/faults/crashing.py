@@ -39,4 +39,6 @@ def end_at(point: Point, *, call: int) -> None:
         meet("after")
         return answer
 
-    setattr(owner, name, on_the_loop if inspect.iscoroutinefunction(reached) else at_once)
+    ending = on_the_loop if inspect.iscoroutinefunction(reached) else at_once
+    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+    setattr(owner, name, staticmethod(ending) if is_static else ending)

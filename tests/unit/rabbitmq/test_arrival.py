@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.rabbitmq.arrival import BadProperties, Properties, read_properties, read_usual
-from eventbus.rabbitmq.fields import properties
+from eventbus.rabbitmq.fields import properties, usual_properties
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -38,6 +38,7 @@ def test_the_properties_of_our_own_messages_come_back_as_they_were(
 ):
     moment = datetime.fromtimestamp(second, UTC)
     header = written(event_id, event_type, source, moment)
+    assert usual_properties("application/json", event_id, moment, event_type, source) == header
     if source is not None:
         assert read_usual(header) == (("application/json", event_type, source), event_id, moment)
         assert read_usual(counted(header, 0)) == read_usual(header)
