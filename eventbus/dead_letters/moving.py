@@ -103,9 +103,9 @@ class Move:
                 if (batch := await _next(batches)) is None:
                     moved.missing = max(0, lying - before - len(met) - again)
                     return True
-                fresh = {digest_of(delivery.message): delivery for delivery in batch}
-                again += len(batch) - len(fresh.keys() - met)
-                met |= fresh.keys()
+                met_before = len(met)
+                batch = _first_met(batch, met, lying - before)
+                again += len(batch) - (len(met) - met_before)
                 for some in self._chosen(batch, selection, limit):
                     await self._carry_out(consumption, some)
                     if self._is_over(limit):
@@ -167,6 +167,17 @@ class Move:
                     await asyncio.sleep(_MOMENT)
         except (TimeoutError, EventBusError):
             return  # somebody else has taken some, or nobody can look now
+
+
+def _first_met(batch: Sequence[Delivery], met: set[bytes], most: int) -> Sequence[Delivery]:
+    """Without what is more than lay there: it lies behind that, and has failed again meanwhile."""
+    taken: list[Delivery] = []
+    for delivery in batch:
+        digest = digest_of(delivery.message)
+        if digest in met or len(met) < most:
+            met.add(digest)
+            taken.append(delivery)
+    return taken
 
 
 async def _next(batches: AsyncIterator[Sequence[Delivery]]) -> Sequence[Delivery] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from eventbus.errors import TopologyError
 from eventbus.headers import ATTEMPT, ERROR, FAILED_AT, FIRST_FAILED_AT, REASON
 from eventbus.outcome import DeadLetter, Reason
 from eventbus.registry import Registry
+from eventbus.transport import QueueStats
 from tests.conformance import drive
 from tests.conformance.drive import CHARGE, NOTIFY
 from tests.support.eventually import eventually
@@ -63,6 +65,23 @@ async def test_what_fails_again_meanwhile_is_not_redriven_again(place):
 
     assert moved.done == 40
     await eventually(lambda: place.has_dead(40))
+
+
+async def test_what_is_given_up_after_it_began_stays_though_it_comes_with_the_others(place, monkeypatch):
+    await place.give_up(10)
+    look = place.transport.stats
+
+    async def look_and_give_one_more_up(queues: Sequence[str]) -> Sequence[QueueStats]:
+        found = await look(queues)
+        monkeypatch.undo()
+        await place.give_up(1)
+        return found
+
+    monkeypatch.setattr(place.transport, "stats", look_and_give_one_more_up)
+    moved = await DeadLetters(place.transport, CHARGE).redrive()
+
+    assert moved.done == 10
+    await eventually(lambda: place.has_dead(1))
 
 
 async def test_those_that_another_consumer_holds_are_told_of_and_not_waited_for(place):
