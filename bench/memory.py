@@ -35,10 +35,10 @@ async def _measure(name: str, url: str, deliveries: int, console: Console) -> No
     service = counting_service(counter, deduplicate=True)
     async with Bus(url, source="bench", store="memory://") as bus, bus.running(service):
         for step in range(1, STEPS + 1):
-            while (published := published + BATCH) <= step * deliveries // STEPS:
+            while published < step * deliveries // STEPS:
                 await bus.publish_many(orders(BATCH), timeout=60)
+                published += BATCH
                 await counter.wait_for(published - MOST_BEHIND)
-            published -= BATCH
             await counter.wait_for(published)
             gc.collect()
             table.add_row(f"{counter.seen:,}", f"{resident() / 2**20:.1f}")

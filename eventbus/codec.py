@@ -108,33 +108,28 @@ class Codec:
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             problem = f"cannot be written as JSON: {shorten(str(error))}"
             raise InvalidEvent("data", problem, event_type=_type_of(members)) from None
-        limits = self.limits
-        if (
-            len(body) > limits.body
-            or (_N in body and b"NaN" in body)
-            or (_I in body and b"Infinity" in body)
-            or not looks_readable(body, limits.json)
-        ):
-            self._check_body(body, _type_of(members))
+        self._check_body(body, members)
         return body
 
-    def _check_body(self, body: bytes, event_type: str | None) -> None:
+    def _check_body(self, body: bytes, members: Mapping[str, object]) -> None:
         if len(body) > self.limits.body:
             raise InvalidEvent(
                 "data",
                 f"makes a message of {len(body)} bytes, {self.limits.body} are allowed: "
                 "keep the large part elsewhere and publish a reference to it",
-                event_type=event_type,
+                event_type=_type_of(members),
             )
-        if (b"NaN" in body or b"Infinity" in body) and (path := first_not_finite(body)):
+        if ((_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body)) and (
+            path := first_not_finite(body)
+        ):
             problem = "must be a finite number: JSON has no NaN or infinity"
-            raise InvalidEvent(path, problem, event_type=event_type)
+            raise InvalidEvent(path, problem, event_type=_type_of(members))
         if not looks_readable(body, self.limits.json):
             try:
                 read_object(body, self.limits.json)
             except BadJson as error:
                 problem = f"could be read by no subscriber: {error}"
-                raise InvalidEvent("data", problem, event_type=event_type) from None
+                raise InvalidEvent("data", problem, event_type=_type_of(members)) from None
 
     def _members(self, body: bytes) -> dict[str, Any]:
         if len(body) > self.limits.body:

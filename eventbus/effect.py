@@ -59,7 +59,7 @@ class Committed:
             if context.outgoing:
                 await joined.put(
                     [each.message for each in context.outgoing],
-                    [each.envelope.key for each in context.outgoing],
+                    [each.key for each in context.outgoing],
                 )
             if self._claims is not None and (lost := await joined.complete(keys)):
                 raise ClaimLost(context.subscription, sorted(key.event_id for key in lost))

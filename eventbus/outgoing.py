@@ -22,6 +22,11 @@ class Outgoing(Protocol):
     @property
     def envelope(self) -> Envelope[Any]: ...
 
+    @property
+    def key(self) -> str | None:
+        """That of its envelope."""
+        ...
+
 
 @value
 class Wrapped:
@@ -29,6 +34,10 @@ class Wrapped:
 
     envelope: Envelope[Any]
     message: Message
+
+    @property
+    def key(self) -> str | None:
+        return self.envelope.key
 
 
 class Form:
@@ -65,6 +74,10 @@ class Filled:
         self.message = message
         self._form = form
         self._event = event
+
+    @property
+    def key(self) -> str | None:
+        return self._form.checked.key
 
     @property
     def envelope(self) -> Envelope[Any]:

@@ -135,11 +135,9 @@ class Pipeline:
             return raised
         if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
             raise raised
-        error: Exception = HandlerExited(self._member.queue, raised)
         if isinstance(raised, asyncio.CancelledError):
-            error = HandlerCancelled(self._member.queue)
-        error.__cause__ = raised
-        return error
+            return HandlerCancelled(self._queue)
+        return HandlerExited(self._queue, raised)
 
     def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:
         """`apart`: nobody knows which event of its batch it was; each is tried again alone before it dies."""

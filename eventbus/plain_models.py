@@ -5,6 +5,7 @@ Such a model takes each value from one name, makes nothing up, and reads JSON as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -45,12 +46,14 @@ def names_of(model: type[BaseModel]) -> NamesOf | None:
     if schema["type"] == "definitions":
         shared = {each["ref"]: each for each in schema["definitions"]}
         schema = schema["schema"]
+    seen = Counter[str]()
 
     def looks_plain(schema: Schema, depth: int = 0, *, is_finite: bool = False) -> bool:
         """`is_finite`: the model around it refuses infinite numbers, as the strict reading of JSON does."""
         if schema["type"] == "definition-ref":
             schema = shared.get(schema["schema_ref"], _UNKNOWN)
         kind = schema["type"]
+        seen[kind] += 1
         if schema.get("strict") or depth > _DEEPEST or (kind == "float" and not is_finite):
             return False
         if kind == "model":
@@ -60,15 +63,11 @@ def names_of(model: type[BaseModel]) -> NamesOf | None:
 
     if not looks_plain(schema):
         return None
-    is_flat = schema["type"] == "model" and all(_is_atom(field) for field in _model(schema) or ())
-    return _given if is_flat else _names_in
-
-
-def _is_atom(schema: Schema) -> bool:
-    """A scalar, or one that may be missing."""
-    return schema["type"] in _SCALARS or (
-        schema["type"] in ("default", "nullable") and _is_atom(schema["schema"])
-    )
+    if seen["model"] == 1 and not seen["list"] and not seen["dict"]:
+        return _given
+    return (
+        None if seen["function-after"] else _names_in
+    )  # which counts in values, as a validator has made them
 
 
 def _given(model: BaseModel) -> int:
@@ -142,7 +141,7 @@ def _optional(schema: Schema) -> Iterable[Schema] | None:
 
 
 def _checked(schema: Schema) -> Iterable[Schema] | None:
-    """By a validator of the model's own: whatever it makes of a scalar, there were no names in that."""
+    """By a validator of the model's own: in the JSON of a scalar there were no names."""
     return [schema["schema"]] if schema["schema"]["type"] in _SCALARS else None
 
 

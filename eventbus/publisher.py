@@ -116,7 +116,7 @@ class Publisher:
         if joined is None:
             raise InvalidEvent("transaction", "is missing: without one, use `await bus.publish(…)`")
         outgoing = self.prepare(event, data, options)
-        joined.put_now([outgoing.message], [outgoing.envelope.key])
+        joined.put_now([outgoing.message], [outgoing.key])
         return _receipt(outgoing, kept(outgoing))
 
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float | None = None) -> Sequence[State]:
@@ -136,7 +136,7 @@ class Publisher:
         if joined is None:
             states = await self.send(outgoing, timeout=options.get("timeout"))
         else:
-            await joined.put([each.message for each in outgoing], [each.envelope.key for each in outgoing])
+            await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
             states = [kept(each) for each in outgoing]
         return list(map(_receipt, outgoing, states))
 

@@ -92,8 +92,8 @@ class _Plain:
         return None
 
     def read_decoded(self, decoded: Envelope[dict[str, Any]], body: bytes) -> Envelope[Any] | None:
-        """The same data as in one pass, for JSON says `100.0` where a dict says `Decimal("100")`; None where
-        it is of another major version, or does not fit."""
+        """With the same data as in one pass: of JSON, `100.0` becomes `Decimal("100")`, and of a dict
+        `Decimal("100.0")`. None where it is of another major version, or does not fit."""
         if major_of(decoded.version) != self._major:
             return None
         try:

@@ -78,7 +78,7 @@ class OrCalling:
             if it_is:
                 states.append(taken(each))
                 continue
-            fields = {"event_id": each.envelope.event_id, "event_type": each.envelope.event_type}
+            fields = {"event_id": each.message.event_id, "event_type": each.message.event_type}
             try:
                 await self._called(each.envelope)
             except Exception as failure:

@@ -75,7 +75,7 @@ class Spool:
                     raise SpoolFull(f"the broker is away, and the spool {self._where} {problem}", fates)
                 with self._waiting.putting(len(outgoing), size):
                     await self._outbox.put(
-                        [each.message for each in outgoing], [each.envelope.key for each in outgoing]
+                        [each.message for each in outgoing], [each.key for each in outgoing]
                     )
         except TimeoutError:
             nobody_knows = [f if f is SendFate.CONFIRMED else SendFate.UNKNOWN for f in fates]

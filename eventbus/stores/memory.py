@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import Self
 
 from eventbus.clock import Clock, SystemClock
@@ -67,7 +67,7 @@ class MemoryInbox:
         return len(forgotten)
 
     async def remembers(self, subscription: str) -> bool:
-        return any(key[0] == subscription for key in (*self._handled, *self._claimed))
+        return any(key[0] == subscription for key in chain(self._handled, self._claimed))
 
 
 class MemoryStore:

@@ -49,7 +49,20 @@ class Packed(Event, type="order.packed"):
     day: date | None = None
     lasted: timedelta | None = None
     to: str = Field("home", alias="goes_to")
-    short: Annotated[str, AfterValidator(str.strip)] = ""
+
+
+def in_parts(text: str) -> Any:
+    return dict.fromkeys(text.split())
+
+
+class Noted(Event, type="note.taken"):
+    note: Annotated[str, AfterValidator(in_parts)]
+    by: str = ""
+
+
+class Sorted(Event, type="note.sorted"):
+    note: Annotated[str, AfterValidator(in_parts)]
+    lines: list[Line] = Field(default_factory=list)
 
 
 class Measured(Event, type="room.measured"):
@@ -99,8 +112,8 @@ PLAIN: dict[type[Event], dict[str, Any]] = {
         "colour": "red",
         "moment": "2025-02-15T12:00:00Z",
         "goes_to": "the neighbours",
-        "short": " x ",
     },
+    Noted: {"note": "a b c", "by": "ada"},
 }
 
 
@@ -172,7 +185,7 @@ def test_a_number_is_the_same_decimal_whichever_way_it_was_read():
     assert codec.decoded == 1
 
 
-@pytest.mark.parametrize("event", [Measured, Infinite, Loop, Loose, Either, Open, Strict])
+@pytest.mark.parametrize("event", [Measured, Infinite, Loop, Loose, Either, Open, Strict, Sorted])
 def test_what_may_read_json_otherwise_goes_the_whole_way(event: type[Event]):
     assert names_of(event) is None
 
