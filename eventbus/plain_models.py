@@ -65,9 +65,8 @@ def names_of(model: type[BaseModel]) -> NamesOf | None:
         return None
     if seen["model"] == 1 and not seen["list"] and not seen["dict"]:
         return _given
-    return (
-        None if seen["function-after"] else _names_in
-    )  # which counts in values, as a validator has made them
+    # What is below is counted in the values, as a validator may have made them.
+    return None if seen["function-after"] else _names_in
 
 
 def _given(model: BaseModel) -> int:
