@@ -1,47 +1,81 @@
-"""Time limits by the thousand: what `asyncio.timeout` does, without a timer of the loop for each.
+"""Time limits by the thousand: what `asyncio.timeout` does, without a timer and an object for each.
 
-A timer costs more than everything else that is done for an event that is handled in time. Limits that end
-within the same moment share one.
+A timer costs more than everything else that is done for an event that is handled in time. All limits of one
+`Deadlines` share one, which looks for those that are over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Generator
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, TypeVar
 
 MOMENT: Final = 0.01
 """Seconds by which a limit may end late; it never ends early."""
 
+T = TypeVar("T")
+
 
 class Deadlines:
-    """Of one event loop at a time: what was to end on another one before is forgotten."""
+    """Of one event loop at a time: what was to end on another one before is forgotten.
 
-    def __init__(self) -> None:
+    A task is within it once at a time.
+    """
+
+    def __init__(self, late: Callable[[], Exception] = TimeoutError) -> None:
+        """`late`: makes what is raised for whoever took too long."""
+        self._late = late
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending: dict[int, set[Limit]] = {}
-        """By the moment, counted from the start of the loop's clock, in which they end."""
+        self._running: dict[asyncio.Task[Any], tuple[float, int]] = {}
+        """When each is over, and how many had cancelled its task when it began."""
+        self._over: dict[asyncio.Task[Any], int] = {}
+        """Those whose time was up, and who have not left yet."""
+        self._looks_at = math.inf
 
-    def within(self, seconds: float) -> Limit:
-        """`with deadlines.within(30) as limit: await …` raises TimeoutError from the block after 30 s."""
-        return Limit(self, seconds)
+    async def within(self, seconds: float, awaited: Awaitable[T]) -> T:
+        """What it gives. After so many seconds it hears of a cancellation, and this raises `late()`.
 
-    def ending_in(self, seconds: float) -> set[Limit]:
-        """What ends then; whoever is in this set when the time has come."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # whose timers would never fire
-            self._loop, self._ending = loop, {}
-        moment = math.ceil((loop.time() + seconds) / MOMENT)
-        if (ending := self._ending.get(moment)) is None:
-            ending = self._ending[moment] = set()
-            loop.call_at(moment * MOMENT, self._end, moment)
-        return ending
+        A cancellation from elsewhere stays one, as in `asyncio.timeout`.
+        """
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("a time limit is for what a task awaits")
+        if (loop := task.get_loop()) is not self._loop:  # on which the timer of the other would never fire
+            self._loop, self._running, self._over, self._looks_at = loop, {}, {}, math.inf
+        ends_at = loop.time() + seconds
+        self._running[task] = ends_at, task.cancelling()
+        if ends_at < self._looks_at:
+            self._look(loop, ends_at)
+        try:
+            result = await awaited
+        except BaseException as error:
+            if self._was_late(task) and isinstance(error, asyncio.CancelledError):
+                raise self._late() from None
+            raise
+        self._was_late(task)
+        return result
 
-    def _end(self, moment: int) -> None:
-        for limit in self._ending.pop(moment, ()):
-            limit.end()
+    def _was_late(self, task: asyncio.Task[Any]) -> bool:
+        """Whether its time was up, and nobody else has cancelled it since it began."""
+        if self._running.pop(task, None) is not None:
+            return False
+        before = self._over.pop(task, None)
+        return before is not None and task.uncancel() <= before
+
+    def _look(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        self._looks_at = at
+        loop.call_at(math.ceil(at / MOMENT) * MOMENT, self._end, loop, at)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        """Of all that are over, and look again when the next may be."""
+        if loop is not self._loop or at != self._looks_at:
+            return  # there is an earlier one, which has looked or will
+        now, self._looks_at = loop.time(), math.inf
+        for task in [task for task, (ends_at, _) in self._running.items() if ends_at <= now]:
+            _, self._over[task] = self._running.pop(task)
+            task.cancel()
+        if self._running:
+            self._look(loop, min(ends_at for ends_at, _ in self._running.values()))
 
 
 class Begun:
@@ -75,36 +109,3 @@ class Begun:
                     waits_for = running.send(sent)
         except StopIteration:
             return
-
-
-class Limit:
-    """Around a block of one task, once."""
-
-    __slots__ = ("_before", "_deadlines", "_ending", "_seconds", "_task", "is_over")
-
-    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
-        self.is_over = False
-        """The time was up before the block was left."""
-        self._deadlines = deadlines
-        self._seconds = seconds
-
-    def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a time limit is for the block of a task")
-        self._task, self._before = task, task.cancelling()
-        self._ending = self._deadlines.ending_in(self._seconds)
-        self._ending.add(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """A cancellation from elsewhere stays one, as in `asyncio.timeout`."""
-        self._ending.discard(self)
-        if self.is_over and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
-            raise TimeoutError from error
-
-    def end(self) -> None:
-        self.is_over = True
-        self._task.cancel()

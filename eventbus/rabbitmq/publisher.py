@@ -48,8 +48,7 @@ class ConfirmedPublisher:
             return
         call = Call(parcels)
         try:
-            with self._deadlines.within(timeout):
-                await self._send(call, timeout)
+            await self._deadlines.within(timeout, self._send(call, timeout))
         except TimeoutError:
             raise self._timed_out(call, timeout) from None
         except Lost as loss:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -12,34 +13,35 @@ from eventbus.deadlines import Begun, Deadlines
 
 async def test_what_takes_longer_ends_with_a_timeout_never_early() -> None:
     began = time.monotonic()
-    limit = Deadlines().within(0.03)
 
-    with pytest.raises(TimeoutError), limit:
-        await asyncio.sleep(10)
+    with pytest.raises(TimeoutError):
+        await Deadlines().within(0.03, asyncio.sleep(10))
 
-    assert limit.is_over
     assert time.monotonic() - began >= 0.03
+    assert not is_being_cancelled()
+
+
+async def test_it_says_what_it_was_made_to_say() -> None:
+    with pytest.raises(KeyError, match="late"):
+        await Deadlines(late=lambda: KeyError("late")).within(0.01, asyncio.sleep(10))
 
 
 async def test_what_is_done_in_time_is_left_alone() -> None:
     deadlines = Deadlines()
-    with deadlines.within(0.01) as limit:
-        await asyncio.sleep(0)
-    with deadlines.within(0.02):
-        pass
+    assert await deadlines.within(0.01, asyncio.sleep(0, "done")) == "done"
+    assert await deadlines.within(0.02, nothing()) is None
 
     await asyncio.sleep(0.05)
 
-    assert not limit.is_over
+    assert not is_being_cancelled()
 
 
-async def test_a_limit_ends_its_own_block_and_not_that_of_another() -> None:
+async def test_a_limit_ends_what_is_its_own_and_nothing_else() -> None:
     deadlines = Deadlines()
 
     async def wait(seconds: float) -> str:
         try:
-            with deadlines.within(seconds):
-                await asyncio.sleep(0.1)
+            await deadlines.within(seconds, asyncio.sleep(0.1))
         except TimeoutError:
             return "over"
         return "done"
@@ -47,12 +49,26 @@ async def test_a_limit_ends_its_own_block_and_not_that_of_another() -> None:
     assert await asyncio.gather(wait(0.01), wait(5), wait(0.02), wait(5)) == ["over", "done", "over", "done"]
 
 
-async def test_a_cancellation_from_elsewhere_stays_one() -> None:
-    async def wait() -> None:
-        with Deadlines().within(5):
-            await asyncio.sleep(10)
+@pytest.mark.parametrize("order", [sorted, lambda all_: sorted(all_, reverse=True)])
+async def test_limits_of_any_length_end_in_their_time(order: Callable[[list[float]], list[float]]) -> None:
+    deadlines = Deadlines()
 
-    waiting = asyncio.create_task(wait())
+    async def is_over_after(seconds: float) -> float:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await deadlines.within(seconds, asyncio.sleep(10))
+        return time.monotonic() - began
+
+    lengths = order([0.02 * number for number in range(1, 11)])
+    async with asyncio.timeout(5):
+        lasted = await asyncio.gather(*map(is_over_after, lengths))
+
+    assert all(length <= seconds for length, seconds in zip(lengths, lasted, strict=True))
+    assert sorted(lasted) == order(lasted)[:: 1 if order is sorted else -1]
+
+
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    waiting = asyncio.create_task(Deadlines().within(5, asyncio.sleep(10)))
     await asyncio.sleep(0)
     waiting.cancel()
 
@@ -60,19 +76,61 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
         await waiting
 
 
-async def test_the_inner_of_two_limits_does_not_end_the_outer() -> None:
-    deadlines = Deadlines()
-    with deadlines.within(5) as outer:
-        with pytest.raises(TimeoutError), deadlines.within(0.01):
+async def test_a_cancellation_in_the_moment_in_which_it_ends_stays_one() -> None:
+    """Whoever stops a program must not hear of a timeout instead."""
+    waiting = asyncio.create_task(Deadlines().within(0.01, asyncio.sleep(10)))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.005, lambda: (time.sleep(0.03), loop.call_soon(waiting.cancel)))
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelled()
+
+
+async def test_whoever_was_cancelled_before_and_went_on_still_hears_that_it_is_late() -> None:
+    async def goes_on() -> None:
+        try:
             await asyncio.sleep(10)
-        await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            with pytest.raises(TimeoutError):
+                await Deadlines().within(0.01, asyncio.sleep(10))
 
-    assert not outer.is_over
+    going = asyncio.create_task(goes_on())
+    await asyncio.sleep(0)
+    going.cancel()
+
+    await going
 
 
-async def test_an_error_of_the_block_is_not_hidden() -> None:
-    with pytest.raises(KeyError), Deadlines().within(5):
+async def test_what_ends_in_spite_of_its_cancellation_leaves_none_behind() -> None:
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            return "done"
+        return "never"
+
+    assert await Deadlines().within(0.01, stubborn()) == "done"
+    assert not is_being_cancelled()
+
+
+async def test_the_inner_of_two_limits_does_not_end_the_outer() -> None:
+    inner = Deadlines()
+
+    async def wait() -> str:
+        with pytest.raises(TimeoutError):
+            await inner.within(0.01, asyncio.sleep(10))
+        return await asyncio.sleep(0, "went on")
+
+    assert await Deadlines().within(5, wait()) == "went on"
+
+
+async def test_an_error_is_not_hidden() -> None:
+    async def trouble() -> None:
         raise KeyError
+
+    with pytest.raises(KeyError):
+        await Deadlines().within(5, trouble())
 
 
 async def test_what_has_begun_goes_on_as_if_it_had_been_awaited_from_the_start() -> None:
@@ -92,16 +150,13 @@ async def test_what_has_begun_goes_on_as_if_it_had_been_awaited_from_the_start()
     assert steps == ["first"]
     assert not begun.is_done
 
-    with pytest.raises(TimeoutError), Deadlines().within(0.02):
-        await begun
+    with pytest.raises(TimeoutError):
+        await Deadlines().within(0.02, begun)
 
     assert steps == ["first", "second", "cleaned up"]
 
 
 async def test_what_waits_for_nothing_is_done_when_it_has_begun() -> None:
-    async def nothing() -> None:
-        return
-
     async def trouble() -> None:
         raise KeyError
 
@@ -115,14 +170,22 @@ def test_what_was_to_end_on_another_loop_delays_nothing_on_this_one() -> None:
     deadlines = Deadlines()
 
     async def is_left_in_time() -> None:
-        with deadlines.within(0.05):
-            pass
+        await deadlines.within(0.05, nothing())
 
     async def takes_too_long() -> None:
         async with asyncio.timeout(5):
-            with pytest.raises(TimeoutError), deadlines.within(0.05):
-                await asyncio.Event().wait()
+            with pytest.raises(TimeoutError):
+                await deadlines.within(0.05, asyncio.Event().wait())
 
     for _ in range(10):
         asyncio.run(is_left_in_time())
         asyncio.run(takes_too_long())
+
+
+async def nothing() -> None:
+    return
+
+
+def is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
