@@ -130,13 +130,13 @@ class ConfirmLane:
         parcels, fates, in_flight, wire = call.parcels, call.fates, self._in_flight, self._wire
         position, piece = call.sent, 0
         is_alone = len(parcels) == 1 and not in_flight
-        number, max_body, put = wire.number, wire.max_body, wire.put
+        number, max_body, parts = wire.number, wire.max_body, list[bytes]()
         while position < len(parcels) and piece < _PIECE:
             parcel = parcels[position]
             size = len(parcel.body) + len(parcel.properties)
             if not self._fits(size):
                 break
-            put(publish_frames(number, parcel, max_body), at_once=is_alone)
+            parts += publish_frames(number, parcel, max_body)
             fates[position] = SendFate.UNKNOWN
             in_flight[self._next_tag] = call, position, size
             self._next_tag += 1
@@ -144,6 +144,8 @@ class ConfirmLane:
             self._bytes += size
             piece += size
             position += 1
+        if parts:
+            wire.put(b"".join(parts), at_once=is_alone)
         has_room, call.sent = position > call.sent, position
         return has_room
 
@@ -154,19 +156,24 @@ class ConfirmLane:
         )
 
     def _confirmed(self, confirm: Confirm) -> None:
-        last, taken, in_flight = confirm.tag, confirm.taken, self._in_flight
+        last, in_flight, is_plain = confirm.tag, self._in_flight, confirm.taken and not self._returns
         for tag in range(self._oldest_tag if confirm.multiple else last, last + 1):
-            if (flight := in_flight.pop(tag, None)) is not None:
-                self._answer(tag, *flight, taken=taken)
+            if (flight := in_flight.pop(tag, None)) is None:
+                continue
+            call, position, size = flight
+            if call.is_waited_for:
+                self._waited_for -= 1
+                self._bytes -= size
+            if is_plain:
+                call.answer(position, SendFate.CONFIRMED)
+            else:
+                self._answer(tag, call, position, taken=confirm.taken)
         if confirm.multiple:
             self._oldest_tag = confirm.tag + 1
         self._go_on_soon()
 
-    def _answer(self, tag: int, call: Call, position: int, size: int, *, taken: bool) -> None:
-        if call.is_waited_for:
-            self._waited_for -= 1
-            self._bytes -= size
-        if self._returns and (returned := self._returns.pop(tag, None)) is not None:
+    def _answer(self, tag: int, call: Call, position: int, *, taken: bool) -> None:
+        if (returned := self._returns.pop(tag, None)) is not None:
             call.refusals[position] = returned
             call.answer(position, SendFate.NOT_SENT)
         elif taken:

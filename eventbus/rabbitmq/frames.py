@@ -8,6 +8,7 @@ is one method frame. Integers are in network byte order (§4.2.5.1), texts have 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -64,20 +65,20 @@ class Parcel:
     body: bytes
 
 
-def publish_frames(number: int, parcel: Parcel, max_body: int) -> bytes:
-    """Everything that one publish puts on the wire; `max_body` bytes of content fit one frame."""
+def publish_frames(number: int, parcel: Parcel, max_body: int) -> Sequence[bytes]:
+    """The parts of what one publish puts on the wire; `max_body` bytes of content fit one frame."""
     method = _method_frame(number, parcel.route)
     properties, body = parcel.properties, parcel.body
     size = len(body)
     header = BEGUN_CONTENT.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
     if 0 < size <= max_body:
         frame = FRAME.pack(BODY, number, size)
-        return b"".join((method, header, properties, _END, frame, body, _END))
+        return method, header, properties, _END, frame, body, _END
     frames = [method, header, properties, _END]
     for begin in range(0, size, max_body):
         part = body[begin : begin + max_body]
         frames += (FRAME.pack(BODY, number, len(part)), part, _END)
-    return b"".join(frames)
+    return frames
 
 
 def ack(number: int, tag: int, *, multiple: bool = False) -> bytes:
