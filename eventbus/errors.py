@@ -62,17 +62,35 @@ class InvalidEvent(EventBusError, ValueError):
     """
 
     sent = False
+    """Nothing of this event was."""
 
     def __init__(
-        self, field: str, problem: str, value: object = None, *, event_type: str | None = None
+        self,
+        field: str,
+        problem: str,
+        value: object = None,
+        *,
+        event_type: str | None = None,
+        published: int = 0,
     ) -> None:
         self.field = field
         self.problem = problem
         self.value = value
         self.event_type = event_type
+        self.published = published
+        """How many events of the same `publish_many` were published before, in pieces of ten thousand."""
         of = f" of {event_type}" if event_type else ""
         shown = "" if value is None else f" (got {shorten(repr(value))})"
-        super().__init__(f"{field}{of} {problem}{shown}. Nothing was sent: correct it and publish again.")
+        advice = "Nothing was sent: correct it and publish again."
+        if published:
+            advice = f"The first {published} events were published: correct it and publish those behind them."
+        super().__init__(f"{field}{of} {problem}{shown}. {advice}")
+
+    def behind(self, published: int) -> InvalidEvent:
+        """The same of an event before which so many were published."""
+        return type(self)(
+            self.field, self.problem, self.value, event_type=self.event_type, published=published
+        )
 
 
 class UnregisteredEvent(InvalidEvent):
@@ -98,6 +116,13 @@ class SendFailed(EventBusError):
         self.problem = problem
         self.fates = tuple(fates)
         super().__init__(f"{problem}. {self._advice()}")
+
+    def concern(self, *, before: int, this: int, total: int) -> None:
+        """Speak of all events of a call, where it was `this` many behind so many that were taken."""
+        fates = self.fates or (SendFate.NOT_SENT,) * this
+        after = max(0, total - before - len(fates))
+        self.fates = (SendFate.CONFIRMED,) * before + fates + (SendFate.NOT_SENT,) * after
+        self.args = (f"{self.problem}. {self._advice()}",)
 
     @property
     def sent(self) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Unpack, cast
 
@@ -18,6 +18,7 @@ from eventbus.headers import NO_HEADERS
 from eventbus.ids import new_event_id
 from eventbus.options import PublishOptions
 from eventbus.outgoing import Form, Outgoing, Wrapped
+from eventbus.pieces import send_in_pieces
 from eventbus.registry import Registry
 from eventbus.sending import OrRaising, Sending, State, kept
 from eventbus.store import Joined, Store
@@ -40,7 +41,7 @@ class Receipt:
 
 
 class Publisher:
-    """Publishes for one source. All events of a call are checked before the first byte is sent."""
+    """Publishes for one source. The events of a call are checked before a byte is sent."""
 
     def __init__(
         self,
@@ -97,13 +98,16 @@ class Publisher:
         if options:
             _check_names(options)
         is_plain = options.keys() <= _ABOUT_THE_CALL
-        outgoing = [
+        outgoing = (
             self._filled(event)
             if is_plain and isinstance(event, Event)
             else self._wrapped(event, None, options)
             for event in events
-        ]
-        return await self._let_go(outgoing, options, joined)
+        )
+        if joined is not None:
+            return await self._let_go(list(outgoing), options, joined)
+        limit, total = self._limit(options.get("timeout")), len(events) if isinstance(events, Sized) else 0
+        return await send_in_pieces(outgoing, self._sent, timeout=limit, total=total)
 
     def enqueue(
         self,
@@ -124,21 +128,27 @@ class Publisher:
 
         Raises `SendFailed` within `timeout` seconds.
         """
+        limit = self._limit(timeout)
+        return await self._sending.send(outgoing, timeout=limit) if outgoing else ()
+
+    def _limit(self, timeout: float | None) -> float:
         limit = self._timeout if timeout is None else timeout
         if not 0 < limit < math.inf:
             raise InvalidEvent("timeout", "must be above 0 seconds, and finite", limit)
-        return await self._sending.send(outgoing, timeout=limit) if outgoing else ()
+        return limit
 
     async def _let_go(
         self, outgoing: Sequence[Outgoing], options: PublishOptions, joined: Joined | None
     ) -> list[Receipt]:
-        states: Sequence[State]
         if joined is None:
-            states = await self.send(outgoing, timeout=options.get("timeout"))
-        else:
-            await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
-            states = [kept(each) for each in outgoing]
-        return list(map(_receipt, outgoing, states))
+            return await self._sent(outgoing, self._limit(options.get("timeout")))
+        await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
+        return [_receipt(each, kept(each)) for each in outgoing]
+
+    async def _sent(self, outgoing: Sequence[Outgoing], timeout: float) -> list[Receipt]:
+        if not outgoing:
+            return []
+        return list(map(_receipt, outgoing, await self._sending.send(outgoing, timeout=timeout)))
 
     def _joined(self, options: PublishOptions) -> tuple[PublishOptions, Joined | None]:
         """The options without the transaction, and what writes in it; raises `WrongTransaction`."""
