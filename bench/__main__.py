@@ -7,19 +7,35 @@ import asyncio
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Final
 
 from rich.console import Console
 
-from bench import embedded, history, inbox, inbox_rows, memory, outbox, rabbitmq, sourcing, startup
+from bench import embedded, history, inbox, inbox_rows, memory, outbox, rabbitmq, redrive, sourcing, startup
 from bench.peers import command as comparison
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
 
-CASES = ("startup", "embedded", "rabbitmq", "memory", "inbox", "outbox", "inbox-rows", "sourcing", "history")
-NEED_A_BROKER = {"rabbitmq", "memory", "inbox", "outbox", "history"}
+Case = Callable[[argparse.Namespace, Console], Awaitable[None]]
+
+WITHOUT_A_BROKER: Final[dict[str, Case]] = {
+    "startup": lambda given, console: startup.run(given.rounds, console),
+    "embedded": lambda given, console: embedded.run(given.rounds, console),
+    "inbox-rows": lambda given, console: inbox_rows.run(given.rounds, given.rows, console),
+    "sourcing": lambda given, console: sourcing.run(given.rounds, console),
+}
+WITH_A_BROKER: Final[dict[str, Case]] = {
+    "rabbitmq": lambda given, console: rabbitmq.run(given.url, given.rounds, console),
+    "memory": lambda given, console: memory.run(given.url, given.deliveries, console),
+    "inbox": lambda given, console: inbox.run(given.url, given.rounds, console),
+    "outbox": lambda given, console: outbox.run(given.url, given.rounds, console),
+    "history": lambda given, console: history.run(given.url, given.rounds, given.events, console),
+    "redrive": lambda given, console: redrive.run(given.url, given.rounds, given.events, console),
+}
+CASES: Final = {**WITHOUT_A_BROKER, **WITH_A_BROKER}
 
 
 def main() -> None:
@@ -34,17 +50,19 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=1_000_000, help="what a full inbox holds (default a million)"
     )
-    parser.add_argument("--events", type=int, default=20_000, help="the history's length (default 20000)")
+    parser.add_argument(
+        "--events", type=int, default=20_000, help="of the history, and of dead letters (default 20000)"
+    )
     parser.add_argument(
         "--deliveries", type=int, default=100_000, help="to look at the memory after (default 100000)"
     )
     parser.add_argument("--url", help="amqp://… (default: a private node of the installed rabbitmq-server)")
-    arguments = parser.parse_args()
-    cases = arguments.cases or list(CASES)
+    given = parser.parse_args()
+    cases = given.cases or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    with broker(arguments.url, needed=bool(NEED_A_BROKER & set(cases))) as url:
-        asyncio.run(_run(cases, arguments, url))
+    with broker(given.url, needed=bool(WITH_A_BROKER.keys() & set(cases))) as given.url:
+        asyncio.run(_run(cases, given))
 
 
 @contextmanager
@@ -62,31 +80,14 @@ def broker(given: str | None, *, needed: bool) -> Iterator[str | None]:
         lifeline.cut()
 
 
-async def _run(cases: list[str], arguments: argparse.Namespace, url: str | None) -> None:
-    rounds: int = arguments.rounds
+async def _run(cases: list[str], given: argparse.Namespace) -> None:
     console = Console(width=100)
     console.print(
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
         f"aio-pika {version('aio-pika')}, pydantic {version('pydantic')}, {platform.machine()}"
     )
-    if "startup" in cases:
-        await startup.run(rounds, console)
-    if "embedded" in cases:
-        await embedded.run(rounds, console)
-    if "rabbitmq" in cases and url is not None:
-        await rabbitmq.run(url, rounds, console)
-    if "memory" in cases:
-        await memory.run(url, arguments.deliveries, console)
-    if "inbox" in cases and url is not None:
-        await inbox.run(url, rounds, console)
-    if "outbox" in cases and url is not None:
-        await outbox.run(url, rounds, console)
-    if "inbox-rows" in cases:
-        await inbox_rows.run(rounds, arguments.rows, console)
-    if "sourcing" in cases:
-        await sourcing.run(rounds, console)
-    if "history" in cases and url is not None:
-        await history.run(url, rounds, arguments.events, console)
+    for case in cases:
+        await CASES[case](given, console)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,12 @@ MOST_BEHIND = 10_000
 MOST_IN_A_FILE = 100_000
 
 
-async def run(url: str | None, deliveries: int, console: Console) -> None:
+async def run(url: str, deliveries: int, console: Console) -> None:
     """With an inbox in memory, which is full after a hundred thousand."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"sqlite:///{Path(folder) / 'events.db'}"
         await _measure("a SQLite file", file, min(deliveries, MOST_IN_A_FILE), console)
-    if url is not None:
-        await _measure("RabbitMQ", url, deliveries, console)
+    await _measure("RabbitMQ", url, deliveries, console)
 
 
 async def _measure(name: str, url: str, deliveries: int, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""How the cost grows: with the depth of the queue, the payload, subscriptions and bindings."""
+"""How the cost grows: with the depth of the queue, the payload, subscriptions, bindings and workers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ DEEPEST = 1_000_000
 SIZES = (300, 1_000, 10_000, 100_000)
 SUBSCRIPTIONS = (1, 3, 10, 30)
 BINDINGS = (1, 100, 1_000, 10_000)
+WORKERS = (1, 2, 4)
+"""Processes on one queue."""
 
 PUBLISH: Work = "publish many"
 CONSUME: Work = "consume"
@@ -32,7 +34,7 @@ class Point:
     run: Callable[[int], list[Result]]
     """Of so many events; several results where several processes work at once."""
     deliveries: int = 1
-    """Of an event."""
+    """For each of that many: to several subscriptions, or in several workers."""
 
 
 @dataclass
@@ -50,6 +52,9 @@ def curves(runner: Runner, *, deep: bool) -> list[Curve]:
 
     def one(job: Job, **around: int) -> Callable[[int], list[Result]]:
         return lambda count: [runner.run(replace(job, count=count), **around)]
+
+    def side_by_side(workers: int) -> Callable[[int], list[Result]]:
+        return lambda count: runner.run_side_by_side(replace(job, work=CONSUME, count=count), workers)
 
     depths = (*DEPTHS, DEEPEST) if deep else DEPTHS
     works = (PUBLISH, CONSUME)
@@ -87,6 +92,11 @@ def curves(runner: Runner, *, deep: bool) -> list[Curve]:
             f"{PUBLISH}, bindings of the exchange",
             "bindings",
             [Point(many, one(job, bindings=many)) for many in BINDINGS],
+        ),
+        Curve(
+            f"{CONSUME}, workers on one queue",
+            "workers",
+            [Point(many, side_by_side(many), many) for many in WORKERS],
         ),
     ]
 

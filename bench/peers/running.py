@@ -57,6 +57,21 @@ class Runner:
         self._check(job, result, waiting)
         return result
 
+    def run_side_by_side(self, job: Job, workers: int) -> list[Result]:
+        """So many processes consume from one queue, `job.count` events each; none runs out before the last.
+
+        Who has counted to the end goes on until all have, so that no part of the time is that of fewer.
+        """
+        message = self._sample(job)
+        self.broker.make_fresh()
+        filled = 2 * workers * job.count
+        self.broker.fill(message, filled)
+        self.broker.wait_until_idle()
+        results = self.in_processes([job] * workers)
+        if (depth := self.broker.depth()) > filled - workers * job.count:
+            raise RunFailed(f"{QUEUE} holds {depth} messages, although {workers} x {job.count} were handled")
+        return results
+
     def _check(self, job: Job, result: Result, waiting: int) -> None:
         """All that was published is there; all that was handled is gone."""
         if job.work not in CONSUMES:

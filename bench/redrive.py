@@ -1,0 +1,68 @@
+"""Dead letters: what giving an event up costs beside handling it, and redriving it beside publishing it."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+
+from bench.measure import show
+from bench.memory import resident
+from bench.one_namespace import Timed, opened, publish, rates, timed
+from bench.work import Counter, OrderPlaced
+from eventbus import Bus, Reject, Service, subscribe
+from eventbus.bus import topology
+from eventbus.dead_letters import DeadLetters
+from tests.support.eventually import eventually
+
+WITHIN = 600.0
+"""Seconds until the last one has ended."""
+
+
+async def run(url: str, rounds: int, events: int, console: Console) -> None:
+    for name, broker in (("RabbitMQ", url), ("embedded", "")):
+        measured: dict[str, list[Timed]] = {}
+        for _ in range(rounds):
+            async with opened(broker) as bus:
+                for side, taken in await _round(bus, events):
+                    measured.setdefault(side, []).append(taken)
+        sides = [rates(side, taken, events) for side, taken in measured.items()]
+        show(f"{name}: to a subscription's queue", sides[:2], "publish_many", console)
+        show(f"{name}: a handler, without an inbox", sides[2:], "handled", console)
+
+
+async def _round(bus: Bus, events: int) -> list[tuple[str, Timed]]:
+    """All are given up, redriven, and handled then."""
+    counter = Counter()
+    service = _service(bus, counter, gives_up=True)
+    queue = service.members[0].queue
+    await bus.transport.apply(topology([service]))
+    published = await timed(lambda: publish(bus, events))
+    given_up = await _ended(bus, service, counter, events)
+    letters = DeadLetters(bus.transport, queue)
+
+    async def all_are_dead() -> bool:
+        return (await letters.stats()).dead == events
+
+    await eventually(all_are_dead, within=WITHIN)
+    redriven = await timed(letters.redrive)
+    handled = await _ended(bus, _service(bus, counter, gives_up=False), counter, 2 * events)
+    return [("publish_many", published), ("redrive", redriven), ("handled", handled), ("given up", given_up)]
+
+
+async def _ended(bus: Bus, service: Service, counter: Counter, seen: int) -> Timed:
+    """Timed until every event has had its handler and its outcome is with the broker."""
+    began = time.perf_counter(), time.process_time()
+    async with bus.running(service):
+        await counter.wait_for(seen, within=WITHIN)
+    return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
+
+
+def _service(bus: Bus, counter: Counter, *, gives_up: bool) -> Service:
+    @subscribe(OrderPlaced, name="take", prefetch=200, concurrency=100, deduplicate=False)
+    async def take(_event: OrderPlaced) -> None:
+        counter.count()
+        if gives_up:
+            raise Reject("of no use here")
+
+    return Service(f"of_{bus.settings.namespace}", [take])
