@@ -7,6 +7,7 @@ A timer costs more than everything else that is done for an event that is handle
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, TypeVar
@@ -32,6 +33,9 @@ class Deadlines:
         self._over: dict[asyncio.Task[Any], int] = {}
         """Those whose time was up, and who have not left yet."""
         self._looks_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._context = contextvars.Context()
+        """Of nobody: the timer outlives whoever set it."""
 
     async def within(self, seconds: float, awaited: Awaitable[T]) -> T:
         """What it gives. After so many seconds it hears of a cancellation, and this raises `late()`.
@@ -41,7 +45,8 @@ class Deadlines:
         if (task := asyncio.current_task()) is None:
             raise RuntimeError("a time limit is for what a task awaits")
         if (loop := task.get_loop()) is not self._loop:  # on which the timer of the other would never fire
-            self._loop, self._running, self._over, self._looks_at = loop, {}, {}, math.inf
+            self._loop, self._running, self._over = loop, {}, {}
+            self._looks_at, self._timer = math.inf, None
         ends_at = loop.time() + seconds
         self._running[task] = ends_at, task.cancelling()
         if ends_at < self._looks_at:
@@ -63,14 +68,16 @@ class Deadlines:
         return before is not None and task.uncancel() <= before
 
     def _look(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
-        self._looks_at = at
-        loop.call_at(math.ceil(at / MOMENT) * MOMENT, self._end, loop, at)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_at, moment = at, math.ceil(at / MOMENT) * MOMENT
+        self._timer = loop.call_at(moment, self._end, loop, context=self._context)
 
-    def _end(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         """Of all that are over, and look again when the next may be."""
-        if loop is not self._loop or at != self._looks_at:
-            return  # there is an earlier one, which has looked or will
-        now, self._looks_at = loop.time(), math.inf
+        if loop is not self._loop:
+            return
+        now, self._looks_at, self._timer = loop.time(), math.inf, None
         for task in [task for task, (ends_at, _) in self._running.items() if ends_at <= now]:
             _, self._over[task] = self._running.pop(task)
             task.cancel()
@@ -79,7 +86,7 @@ class Deadlines:
 
 
 class Begun:
-    """What was awaited until it waited for the first time: most handlers end before that.
+    """What was awaited until it waited for the first time: much ends before that.
 
     `begun = Begun(something())`, and if it is not `is_done`, `await begun` for the rest.
     """

@@ -56,41 +56,34 @@ class DuplicateEvent(ConfigurationError):
 
 
 class InvalidEvent(EventBusError, ValueError):
-    """What was to be published breaks a rule. No byte was sent.
+    """What was to be published breaks a rule. No byte of it was sent.
 
     `field` names the member or header, `problem` the rule with its limit, `value` what was given (shortened).
     """
 
     sent = False
-    """Nothing of this event was."""
 
     def __init__(
-        self,
-        field: str,
-        problem: str,
-        value: object = None,
-        *,
-        event_type: str | None = None,
-        published: int = 0,
+        self, field: str, problem: str, value: object = None, *, event_type: str | None = None
     ) -> None:
         self.field = field
         self.problem = problem
         self.value = value
         self.event_type = event_type
-        self.published = published
+        self.published = 0
         """How many events of the same `publish_many` were published before, in pieces of ten thousand."""
-        of = f" of {event_type}" if event_type else ""
-        shown = "" if value is None else f" (got {shorten(repr(value))})"
-        advice = "Nothing was sent: correct it and publish again."
-        if published:
-            advice = f"The first {published} events were published: correct it and publish those behind them."
-        super().__init__(f"{field}{of} {problem}{shown}. {advice}")
+        super().__init__(self._told("Nothing was sent: correct it and publish again."))
 
-    def behind(self, published: int) -> InvalidEvent:
-        """The same of an event before which so many were published."""
-        return type(self)(
-            self.field, self.problem, self.value, event_type=self.event_type, published=published
-        )
+    def concern(self, *, before: int) -> None:
+        """Speak of all events of a call, of which so many were published before."""
+        self.published = before
+        advice = f"The first {before} events were published: correct it and publish those behind them."
+        self.args = (self._told(advice),)
+
+    def _told(self, advice: str) -> str:
+        of = f" of {self.event_type}" if self.event_type else ""
+        shown = "" if self.value is None else f" (got {shorten(repr(self.value))})"
+        return f"{self.field}{of} {self.problem}{shown}. {advice}"
 
 
 class UnregisteredEvent(InvalidEvent):
@@ -118,10 +111,12 @@ class SendFailed(EventBusError):
         super().__init__(f"{problem}. {self._advice()}")
 
     def concern(self, *, before: int, this: int, total: int) -> None:
-        """Speak of all events of a call, where it was `this` many behind so many that were taken."""
+        """Speak of all events of a call, where it was `this` many, behind so many that were taken."""
         fates = self.fates or (SendFate.NOT_SENT,) * this
         after = max(0, total - before - len(fates))
         self.fates = (SendFate.CONFIRMED,) * before + fates + (SendFate.NOT_SENT,) * after
+        if before:
+            self.problem = f"behind the first {before} events of the call: {self.problem}"
         self.args = (f"{self.problem}. {self._advice()}",)
 
     @property

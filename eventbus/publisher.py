@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Unpack, cast
 
@@ -97,6 +97,10 @@ class Publisher:
         options, joined = self._joined(options)
         if options:
             _check_names(options)
+        total = 0
+        if isinstance(events, Collection):  # as it is now: it may change while others have their turn
+            events = list(events)
+            total = len(events)
         is_plain = options.keys() <= _ABOUT_THE_CALL
         outgoing = (
             self._filled(event)
@@ -106,7 +110,7 @@ class Publisher:
         )
         if joined is not None:
             return await self._let_go(list(outgoing), options, joined)
-        limit, total = self._limit(options.get("timeout")), len(events) if isinstance(events, Sized) else 0
+        limit = self._limit(options.get("timeout"))
         return await send_in_pieces(outgoing, self._sent, timeout=limit, total=total)
 
     def enqueue(

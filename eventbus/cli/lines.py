@@ -17,6 +17,7 @@ from eventbus.cli.exits import ExitCode, complain, exit_code, told
 from eventbus.envelope import Envelope
 from eventbus.errors import EventBusError, InvalidEvent, SendFailed, SendFate
 from eventbus.options import PublishOptions
+from eventbus.pieces import PIECE
 from eventbus.publisher import Receipt
 from eventbus.strict_json import BadJson
 
@@ -64,7 +65,9 @@ class LinePublisher:
         stopped: EventBusError | None = None
         try:
             async for some in lines:
-                await self._publish([drafted for line in some if (drafted := self._drafted(line))])
+                drafted = [drafted for line in some if (drafted := self._drafted(line))]
+                for at in range(0, len(drafted), PIECE):
+                    await self._publish(drafted[at : at + PIECE])
         except (SendFailed, LineTooLong) as error:
             complain(told(error))
             stopped = error

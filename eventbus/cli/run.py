@@ -73,7 +73,7 @@ async def serve(bus: Bus, services: list[Service]) -> None:
 def _spare_the_collector() -> None:
     """To look again and again through what stays, modules, models, events in hand, is for nothing.
 
-    In a worker under load it took a tenth of the time. Whoever has set a threshold keeps it.
+    In a worker under load it took a tenth of the time. A service that sets a threshold itself keeps it.
     """
     gc.collect()
     gc.freeze()

@@ -50,7 +50,8 @@ class ConfirmedPublisher:
         try:
             await self._deadlines.within(timeout, self._send(call, timeout))
         except TimeoutError:
-            raise self._timed_out(call, timeout) from None
+            if call.left():  # else the last answer came in the moment in which the time was up
+                raise self._timed_out(call, timeout) from None
         except Lost as loss:
             raise BrokerUnreachable(self._url, str(loss), call.fates) from loss
         except Refused as refusal:

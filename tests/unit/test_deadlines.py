@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -123,6 +126,28 @@ async def test_the_inner_of_two_limits_does_not_end_the_outer() -> None:
         return await asyncio.sleep(0, "went on")
 
     assert await Deadlines().within(5, wait()) == "went on"
+
+
+async def test_the_timer_keeps_nothing_of_whoever_set_it() -> None:
+    """It stays until the limit would have ended; what a request has in its context must not."""
+
+    class Request:
+        pass
+
+    deadlines = Deadlines()
+
+    async def handle_request() -> weakref.ref[Request]:
+        request = Request()
+        current.set(request)
+        await deadlines.within(60, asyncio.sleep(0))
+        return weakref.ref(request)
+
+    current: contextvars.ContextVar[Request] = contextvars.ContextVar("current")
+    request = await asyncio.create_task(handle_request())
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert request() is None
 
 
 async def test_an_error_is_not_hidden() -> None:

@@ -132,7 +132,9 @@ async def test_the_fates_of_a_failure_are_of_all(publisher: Publisher, transport
     events = list(counted(2 * PIECE + 5))
     _fail_after(transport, 1, PublishTimeout("no confirm", [UNKNOWN] * PIECE))
 
-    with pytest.raises(PublishTimeout, match="10000 of 20005 are confirmed") as caught:
+    with pytest.raises(
+        PublishTimeout, match=r"^behind the first 10000 .*: no confirm. 10000 of 20005 are confirmed"
+    ) as caught:
         await publisher.publish_many(events, timeout=60)
 
     assert caught.value.fates == (CONFIRMED,) * PIECE + (UNKNOWN,) * PIECE + (NOT_SENT,) * 5
@@ -150,24 +152,72 @@ async def test_where_nothing_is_known_of_a_piece_it_was_not_sent(
 
 
 async def test_the_timeout_is_for_all_pieces(publisher: Publisher, transport: Pieces) -> None:
-    await publisher.publish_many(counted(PIECE + 1), timeout=60)
-    first, second = transport.timeouts
-    assert first == 60
-    assert 0 < second < 60
+    await publisher.publish_many(counted(2 * PIECE + 1), timeout=60)
+    assert transport.timeouts[0] == 60
+    assert 60 > transport.timeouts[1] > transport.timeouts[2] > 0
 
-    with pytest.raises(PublishTimeout, match=r"10000 took the 1e-06 s that were for all") as caught:
-        await publisher.publish_many(counted(PIECE + 1), timeout=1e-6)
-    assert caught.value.fates == (CONFIRMED,) * PIECE + (NOT_SENT,)
+
+async def test_when_the_time_is_up_what_stands_in_for_the_broker_is_asked_all_the_same(
+    publisher: Publisher, transport: Pieces
+) -> None:
+    """A function that is called for each event while the broker is away takes its time."""
+    await publisher.publish_many(counted(PIECE + 1), timeout=1e-6)
+
+    assert transport.sizes == [PIECE, 1]
+    assert 0 < transport.timeouts[1] <= 0.001
+
+
+async def test_a_collection_is_taken_as_it_is_when_it_is_given(
+    publisher: Publisher, transport: Pieces
+) -> None:
+    events = list(counted(3_000))
+    publishing = asyncio.create_task(publisher.publish_many(events))
+    await asyncio.sleep(0)
+    events.clear()
+
+    assert len(await publishing) == len(transport.sent) == 3_000
+
+
+async def test_an_iterable_that_cannot_say_its_length_is_as_good(
+    publisher: Publisher, transport: Pieces
+) -> None:
+    class Bar:
+        """As a progress bar around a generator is."""
+
+        def __len__(self) -> int:
+            raise TypeError("unknown")
+
+        def __iter__(self) -> Iterator[Counted]:
+            return counted(3)
+
+    assert len(await publisher.publish_many(Bar())) == 3
 
 
 async def test_an_error_of_the_iterable_stays_what_it_is(publisher: Publisher, transport: Pieces) -> None:
-    def failing() -> Iterator[Counted]:
-        yield from counted(PIECE)
+    def failing(count: int) -> Iterator[Counted]:
+        yield from counted(count)
         raise KeyError("of the reader")
 
-    with pytest.raises(KeyError):
-        await publisher.publish_many(failing(), timeout=60)
+    with pytest.raises(KeyError) as late:
+        await publisher.publish_many(failing(PIECE), timeout=60)
+    assert late.value.__notes__ == ["The first 10000 events were published."]
     assert len(transport.sent) == PIECE
+
+    with pytest.raises(KeyError) as early:
+        await publisher.publish_many(failing(3))
+    assert not hasattr(early.value, "__notes__")
+    assert len(transport.sent) == PIECE
+
+
+async def test_the_cause_of_what_is_wrong_is_told(publisher: Publisher) -> None:
+    def rows() -> Iterator[Counted]:
+        yield from counted(PIECE)
+        raise InvalidEvent("row", "is none") from KeyError("number")
+
+    with pytest.raises(InvalidEvent) as caught:
+        await publisher.publish_many(rows())
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.published == PIECE
 
 
 def _fail_after(transport: Pieces, pieces: int, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,6 +92,17 @@ async def test_a_full_queue_is_refused_and_whether_others_have_it_is_unknown(
     assert failure.value.fates == (SendFate.UNKNOWN,)
     assert failure.value.sent is None
     assert len(await receive(transport, NOTIFY.name, 2)) >= 2
+
+
+async def test_a_confirm_that_has_come_when_the_time_is_up_counts(transport: RabbitMQTransport) -> None:
+    """A loop that was kept busy finds the answer and the end of the time in the same turn."""
+    await transport.apply(Topology((CHARGE,)))
+    await send(transport, an_event(1))
+    asyncio.get_running_loop().call_later(0.002, time.sleep, 0.5)
+
+    await transport.send([an_event(2)], timeout=0.1)
+
+    assert ids(await receive(transport, CHARGE.name, 2)) == ["evt_1", "evt_2"]
 
 
 async def fill(transport: RabbitMQTransport) -> None:
