@@ -226,6 +226,17 @@ def test_odd_data_is_read_or_refused_as_step_by_step(body: bytes):
     assert told(reading.read, message(Placed, whole)) == step_by_step(Placed, whole)
 
 
+@pytest.mark.parametrize("hidden", range(4))
+def test_names_are_not_mistaken_for_colons_of_the_time(hidden: int):
+    """As many names stand twice as colons of the time are escaped, so that there are no more than usual."""
+    time = "2025-02-15T12:00:00+01:00".replace(":", "\\u003a", hidden)
+    twice = '"note":"b",' * (hidden - 1)
+    whole = f'{{"event_id":"e","event_type":"order.placed","timestamp":"{time}","version":"1.2",'
+    whole += f'"data":{{"order_id":1,{twice}"note":"a"}}}}'
+    reading, _ = reading_of(Placed)
+    assert told(reading.read, message(Placed, whole.encode())) == step_by_step(Placed, whole.encode())
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=4), below, max_size=3),
@@ -260,6 +271,8 @@ def bodies(draw: st.DrawFn) -> tuple[type[Event], bytes]:
     if draw(st.booleans()):
         name = draw(st.sampled_from([*whole, *data]))
         text = text.replace(f'"{name}"', f'"{name}" : {json.dumps(draw(ODD))}, "{name}"', 1)
+    if draw(st.booleans()):
+        text = text.replace(":00:00", "\\u003a00\\u003a00")
     return event, text.encode(errors="replace")
 
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.strict_json import BadJson, JsonLimits, first_not_finite, looks_readable, read_object
+from eventbus.strict_json import (
+    BadJson,
+    JsonLimits,
+    first_not_finite,
+    has_long_number,
+    looks_readable,
+    read_object,
+)
 
 LIMITS = JsonLimits(nesting=100, digits=1000)
 
@@ -41,6 +48,14 @@ def test_anything_else_is_refused_as_bad_json_and_in_no_other_way(body: bytes):
         assert isinstance(read_object(body, LIMITS), dict)
     except BadJson as error:
         assert str(error)  # noqa: PT017 -- either is right
+
+
+@given(st.integers(4, 1000), st.integers(0, 2000), st.integers(0, 2000))
+def test_a_long_run_of_digits_is_seen_wherever_it_is(limit: int, before: int, behind: int):
+    run = b"7" * (limit // 4)
+    body = b"a" * before + run + b"a" * behind
+    assert has_long_number(body, JsonLimits(digits=limit)) is (len(body) > limit)
+    assert not has_long_number(body.replace(run, run[1:] + b"a"), JsonLimits(digits=limit))
 
 
 @pytest.mark.parametrize(
