@@ -24,7 +24,7 @@ MOST_IN_A_FILE = 100_000
 
 
 async def run(url: str, deliveries: int, console: Console) -> None:
-    """With an inbox in memory, which is full after a hundred thousand."""
+    """With an inbox in memory, which is full after a million."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"sqlite:///{Path(folder) / 'events.db'}"
         await _measure("a SQLite file", file, min(deliveries, MOST_IN_A_FILE), console)
