@@ -6,14 +6,12 @@ is no cost of an event.
 
 from __future__ import annotations
 
-import time
 from typing import Literal
 
 from rich.console import Console
 
 from bench.measure import show
-from bench.memory import resident
-from bench.one_namespace import Timed, opened, publish, rates, timed
+from bench.one_namespace import Timed, in_rounds, publish, rates, timed
 from bench.work import Counter, OrderPlaced
 from eventbus import Bus, Service, subscribe
 from eventbus.bus import topology
@@ -23,31 +21,27 @@ from eventbus.replay import ReplayRequest
 async def run(url: str, rounds: int, events: int, console: Console) -> None:
     """Tells too what memory this process holds after each step, which must not grow with the events."""
     for name, broker in (("RabbitMQ", url), ("embedded", "")):
-        measured: dict[str, list[Timed]] = {}
-        for _ in range(rounds):
-            async with opened(broker) as bus:
-                for side, taken in await _round(bus, events):
-                    measured.setdefault(side, []).append(taken)
-        sides = [rates(side, taken, events) for side, taken in measured.items()]
+        measured = await in_rounds(broker, rounds, lambda bus: _round(bus, events))
+        sides = rates(measured, events)
         show(f"{name}: to a subscription's queue", sides[:2], "publish_many", console)
         show(f"{name}: handled, with the inbox in SQLite", sides[2:], "from its queue", console)
         held = ", ".join(f"{side} {taken[-1].memory / 2**20:.0f}" for side, taken in measured.items())
         console.print(f"MiB held after the last: {held}")
 
 
-async def _round(bus: Bus, events: int) -> list[tuple[str, Timed]]:
+async def _round(bus: Bus, events: int) -> dict[str, Timed]:
     service = _service(bus, "kept", Counter())
     await bus.transport.apply(topology([service]))
     published = await timed(lambda: publish(bus, events))
     from_queue = await _handled(bus, "kept", "new", events)
     from_history = await _handled(bus, "late", "beginning", events)
     replayed = await timed(lambda: _replay(bus, service.members[0].queue))
-    return [
-        ("publish_many", published),
-        ("replay", replayed),
-        ("from its queue", from_queue),
-        ("from history", from_history),
-    ]
+    return {
+        "publish_many": published,
+        "replay": replayed,
+        "from its queue": from_queue,
+        "from history": from_history,
+    }
 
 
 async def _replay(bus: Bus, subscription: str) -> None:
@@ -60,9 +54,7 @@ async def _handled(bus: Bus, name: str, start: Literal["new", "beginning"], even
     counter = Counter()
     async with bus.running(_service(bus, name, counter, start)):
         await counter.wait_for(1)
-        began = time.perf_counter(), time.process_time()
-        await counter.wait_for(events, within=600)
-        return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
+        return await timed(lambda: counter.wait_for(events, within=600))
 
 
 def _service(bus: Bus, name: str, counter: Counter, start: Literal["new", "beginning"] = "new") -> Service:

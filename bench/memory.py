@@ -7,13 +7,12 @@ import os
 import resource
 import tempfile
 import time
-from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.work import Counter, OrderPlaced, counting_service, orders
+from bench.work import Counter, counting_service, order, orders
 from eventbus import Bus
 
 STEPS = 10
@@ -39,16 +38,12 @@ async def _publish(url: str, events: int, console: Console) -> None:
     async with Bus(url, source="bench") as bus:
         for count in (events // 100, events // 10, events):
             began = time.perf_counter()
-            receipts = await bus.publish_many(map(_order, range(count)), timeout=3600)
+            receipts = await bus.publish_many(map(order, range(count)), timeout=3600)
             rate = len(receipts) / (time.perf_counter() - began)
             del receipts
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
             table.add_row(f"{count:,}", f"{rate:,.0f}", f"{most:.1f}")
     console.print(table)
-
-
-def _order(number: int) -> OrderPlaced:
-    return OrderPlaced(order_id=number, user_id=number % 97, total=Decimal("99.99"))
 
 
 async def _measure(name: str, url: str, deliveries: int, console: Console) -> None:

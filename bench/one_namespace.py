@@ -54,6 +54,18 @@ def _management(broker: str) -> str | None:
     return f"http://{address.hostname}:{address.port + 10_000}"
 
 
+async def in_rounds(
+    broker: str, rounds: int, one_round: Callable[[Bus], Awaitable[dict[str, Timed]]]
+) -> dict[str, list[Timed]]:
+    """What was measured on each side, a figure for each round."""
+    measured: dict[str, list[Timed]] = {}
+    for _ in range(rounds):
+        async with opened(broker) as bus:
+            for side, taken in (await one_round(bus)).items():
+                measured.setdefault(side, []).append(taken)
+    return measured
+
+
 async def timed(work: Callable[[], Awaitable[object]]) -> Timed:
     began = time.perf_counter(), time.process_time()
     await work()
@@ -66,9 +78,13 @@ async def publish(bus: Bus, events: int) -> None:
         await bus.publish_many(orders(min(_PIECE, events - begin)), timeout=60)
 
 
-def rates(name: str, measured: list[Timed], events: int) -> Rates:
-    return Rates(
-        name,
-        tuple(events / each.wall for each in measured),
-        tuple(each.cpu / events * 1e6 for each in measured),
-    )
+def rates(measured: dict[str, list[Timed]], events: int) -> list[Rates]:
+    """Of each side."""
+    return [
+        Rates(
+            side,
+            tuple(events / each.wall for each in taken),
+            tuple(each.cpu / events * 1e6 for each in taken),
+        )
+        for side, taken in measured.items()
+    ]

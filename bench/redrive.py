@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import logging
 
 from rich.console import Console
 
 from bench.measure import show
-from bench.memory import resident
-from bench.one_namespace import Timed, opened, publish, rates, timed
+from bench.one_namespace import Timed, in_rounds, publish, rates, timed
 from bench.work import Counter, OrderPlaced
 from eventbus import Bus, Reject, Service, subscribe
 from eventbus.bus import topology
@@ -20,25 +19,22 @@ WITHIN = 600.0
 
 
 async def run(url: str, rounds: int, events: int, console: Console) -> None:
+    """Without the two lines in the log that each event given up is worth elsewhere."""
+    logging.getLogger("eventbus").setLevel(logging.CRITICAL)
     for name, broker in (("RabbitMQ", url), ("embedded", "")):
-        measured: dict[str, list[Timed]] = {}
-        for _ in range(rounds):
-            async with opened(broker) as bus:
-                for side, taken in await _round(bus, events):
-                    measured.setdefault(side, []).append(taken)
-        sides = [rates(side, taken, events) for side, taken in measured.items()]
+        sides = rates(await in_rounds(broker, rounds, lambda bus: _round(bus, events)), events)
         show(f"{name}: to a subscription's queue", sides[:2], "publish_many", console)
         show(f"{name}: a handler, without an inbox", sides[2:], "handled", console)
 
 
-async def _round(bus: Bus, events: int) -> list[tuple[str, Timed]]:
+async def _round(bus: Bus, events: int) -> dict[str, Timed]:
     """All are given up, redriven, and handled then."""
     counter = Counter()
     service = _service(bus, counter, gives_up=True)
     queue = service.members[0].queue
     await bus.transport.apply(topology([service]))
     published = await timed(lambda: publish(bus, events))
-    given_up = await _ended(bus, service, counter, events)
+    given_up = await timed(lambda: _end(bus, service, counter, events))
     letters = DeadLetters(bus.transport, queue)
 
     async def all_are_dead() -> bool:
@@ -46,16 +42,15 @@ async def _round(bus: Bus, events: int) -> list[tuple[str, Timed]]:
 
     await eventually(all_are_dead, within=WITHIN)
     redriven = await timed(letters.redrive)
-    handled = await _ended(bus, _service(bus, counter, gives_up=False), counter, 2 * events)
-    return [("publish_many", published), ("redrive", redriven), ("handled", handled), ("given up", given_up)]
+    willing = _service(bus, counter, gives_up=False)
+    handled = await timed(lambda: _end(bus, willing, counter, 2 * events))
+    return {"publish_many": published, "redrive": redriven, "handled": handled, "given up": given_up}
 
 
-async def _ended(bus: Bus, service: Service, counter: Counter, seen: int) -> Timed:
-    """Timed until every event has had its handler and its outcome is with the broker."""
-    began = time.perf_counter(), time.process_time()
+async def _end(bus: Bus, service: Service, counter: Counter, seen: int) -> None:
+    """Return when every event has had its handler and its outcome is with the broker."""
     async with bus.running(service):
         await counter.wait_for(seen, within=WITHIN)
-    return Timed(time.perf_counter() - began[0], time.process_time() - began[1], resident())
 
 
 def _service(bus: Bus, counter: Counter, *, gives_up: bool) -> Service:

@@ -17,8 +17,12 @@ class OrderPlaced(Event, type="bench.order_placed", version="1.0"):
     note: str = "leave it with the neighbours, second door on the left"
 
 
+def order(number: int) -> OrderPlaced:
+    return OrderPlaced(order_id=number, user_id=number % 97, total=Decimal("99.99"))
+
+
 def orders(count: int) -> list[OrderPlaced]:
-    return [OrderPlaced(order_id=n, user_id=n % 97, total=Decimal("99.99")) for n in range(count)]
+    return list(map(order, range(count)))
 
 
 class Counter:

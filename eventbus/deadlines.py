@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import math
 from collections.abc import Awaitable, Callable, Generator
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 MOMENT: Final = 0.01
@@ -74,11 +75,12 @@ class Deadlines:
         self._timer = loop.call_at(moment, self._end, loop, context=self._context)
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Of all that are over, and look again when the next may be."""
+        """Of all that are over, the first first, and look again when the next may be."""
         if loop is not self._loop:
             return
         now, self._looks_at, self._timer = loop.time(), math.inf, None
-        for task in [task for task, (ends_at, _) in self._running.items() if ends_at <= now]:
+        over = [(ends_at, task) for task, (ends_at, _) in self._running.items() if ends_at <= now]
+        for _, task in sorted(over, key=itemgetter(0)):
             _, self._over[task] = self._running.pop(task)
             task.cancel()
         if self._running:

@@ -145,14 +145,12 @@ class Publisher:
         self, outgoing: Sequence[Outgoing], options: PublishOptions, joined: Joined | None
     ) -> list[Receipt]:
         if joined is None:
-            return await self._sent(outgoing, self._limit(options.get("timeout")))
+            return await self._sent(outgoing, options.get("timeout"))
         await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
         return [_receipt(each, kept(each)) for each in outgoing]
 
-    async def _sent(self, outgoing: Sequence[Outgoing], timeout: float) -> list[Receipt]:
-        if not outgoing:
-            return []
-        return list(map(_receipt, outgoing, await self._sending.send(outgoing, timeout=timeout)))
+    async def _sent(self, outgoing: Sequence[Outgoing], timeout: float | None) -> list[Receipt]:
+        return list(map(_receipt, outgoing, await self.send(outgoing, timeout=timeout)))
 
     def _joined(self, options: PublishOptions) -> tuple[PublishOptions, Joined | None]:
         """The options without the transaction, and what writes in it; raises `WrongTransaction`."""

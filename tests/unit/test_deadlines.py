@@ -53,21 +53,28 @@ async def test_a_limit_ends_what_is_its_own_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("order", [sorted, lambda all_: sorted(all_, reverse=True)])
-async def test_limits_of_any_length_end_in_their_time(order: Callable[[list[float]], list[float]]) -> None:
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_limits_of_any_length_end_in_their_order_and_never_early(
+    order: Callable[[list[float]], list[float]], *, is_busy: bool
+) -> None:
+    """`is_busy`: the loop comes to all of them in one turn."""
     deadlines = Deadlines()
+    ended: list[float] = []
 
-    async def is_over_after(seconds: float) -> float:
+    async def end_after(seconds: float) -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await deadlines.within(seconds, asyncio.sleep(10))
-        return time.monotonic() - began
+        assert time.monotonic() - began >= seconds
+        ended.append(seconds)
 
     lengths = order([0.02 * number for number in range(1, 11)])
+    if is_busy:
+        asyncio.get_running_loop().call_later(0.001, time.sleep, 0.3)
     async with asyncio.timeout(5):
-        lasted = await asyncio.gather(*map(is_over_after, lengths))
+        await asyncio.gather(*map(end_after, lengths))
 
-    assert all(length <= seconds for length, seconds in zip(lengths, lasted, strict=True))
-    assert sorted(lasted) == order(lasted)[:: 1 if order is sorted else -1]
+    assert ended == sorted(lengths)
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
