@@ -84,7 +84,7 @@ def _parse(words: list[str]) -> Choices:
     )
     parser.add_argument("program", choices=[*PROGRAMS, GROWTH])
     parser.add_argument("--rounds", type=int, help="how often each side runs (default 5; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="of one run, about (default 3; quick: 1)")
+    parser.add_argument("--seconds", type=float, help="of one run, about (default 3.5; quick: 0.7)")
     parser.add_argument("--only", default="", help="cases or curves whose title contains this")
     parser.add_argument(
         "--url", help="amqp://… with its management API 10 000 ports above; default: a private node"
@@ -97,7 +97,7 @@ def _parse(words: list[str]) -> Choices:
     return Choices(
         given.program,
         given.rounds or (1 if is_quick else 5),
-        given.seconds or (1.0 if is_quick else 3.5),
+        given.seconds or (0.7 if is_quick else 3.5),
         given.only,
         given.url,
         given.json,
