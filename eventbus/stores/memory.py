@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import chain, islice, takewhile
-from typing import Self
+from typing import Final, Self
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import ConfigurationError
@@ -17,15 +16,24 @@ from eventbus.stores.options import StoreOptions
 _REMEDY = "Use a store on SQLite or PostgreSQL: sqlite:///eventbus.db or postgresql://…"
 
 
+TABLES: Final = 4
+"""That what is handled is spread over, besides the one that is being filled."""
+
+
 class MemoryInbox:
-    """What was handled last, at most as much as the options allow."""
+    """What was handled last: as much as the limit says, and up to a quarter more.
+
+    It is in a few plain tables, the newest last, of which the oldest is forgotten whole. One of a million
+    keys stops the process each time that Python builds it anew, and at every full garbage collection; with a
+    table that nothing is added to any more the collector is done after one.
+    """
 
     def __init__(self, limit: int, clock: Clock) -> None:
-        self._limit = limit
+        self._share = -(-limit // TABLES)
         self._clock = clock
-        self._handled: OrderedDict[tuple[str, ...], datetime] = OrderedDict()
-        """In the order in which it was. Plain tuples: the garbage collector need not look at them again and
-        again, as it does at a hundred thousand objects of any other kind."""
+        self._tables: list[dict[tuple[str, ...], datetime]] = [{}]
+        """When each key was handled, in that order. Plain tuples: of those alone, with texts in them, the
+        collector learns that it need not look again; of a named tuple it does not."""
         self._claimed: set[InboxKey] = set()
 
     @property
@@ -44,30 +52,32 @@ class MemoryInbox:
         return InboxAnswer(self.claim(claim))
 
     def claim(self, keys: Sequence[InboxKey]) -> Sequence[Claim]:
-        handled = self._handled
-        if handled.keys().isdisjoint(keys):
+        tables = [table for table in self._tables if not table.keys().isdisjoint(keys)]
+        if not tables:
             self._claimed.update(keys)
             return [Claim.OURS] * len(keys)
+        handled = {key for key in keys if any(key in table for table in tables)}
         self._claimed.update([key for key in keys if key not in handled])
         return [Claim.HANDLED if key in handled else Claim.OURS for key in keys]
 
     def complete(self, keys: Sequence[InboxKey]) -> None:
-        handled = self._handled
-        handled.update(dict.fromkeys(map(tuple, keys), self._clock.now()))
+        newest = self._tables[-1]
+        newest.update(dict.fromkeys(map(tuple, keys), self._clock.now()))
         self._claimed.difference_update(keys)
-        while len(handled) > self._limit:
-            handled.popitem(last=False)
+        if len(newest) >= self._share:
+            self._tables = [*self._tables[-TABLES:], {}]
 
     async def purge(self, *, older: timedelta, limit: int) -> int:
         before = self._clock.now() - older
-        aged = takewhile(lambda entry: entry[1] < before, self._handled.items())
-        forgotten = [key for key, _ in islice(aged, limit)]
-        for key in forgotten:
-            del self._handled[key]
+        entries = ((table, key, at) for table in self._tables for key, at in table.items())
+        aged = takewhile(lambda entry: entry[2] < before, entries)
+        forgotten = list(islice(aged, limit))
+        for table, key, _ in forgotten:
+            del table[key]
         return len(forgotten)
 
     async def remembers(self, subscription: str) -> bool:
-        return any(key[0] == subscription for key in chain(self._handled, self._claimed))
+        return any(key[0] == subscription for key in chain(*self._tables, self._claimed))
 
 
 class MemoryStore:

@@ -26,7 +26,8 @@ class StoreOptions:
     schema: str = "eventbus"
     """What our tables live in (PostgreSQL), what our keys begin with (Redis)."""
     inbox_limit: int = 1_000_000
-    """How many keys the inbox in memory remembers; it forgets what was claimed first."""
+    """How many keys the inbox in memory remembers, and up to a quarter more; it forgets what was handled
+    first."""
 
     def __post_init__(self) -> None:
         for name in ("lease", "timeout", "poll_interval"):
