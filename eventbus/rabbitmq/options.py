@@ -28,7 +28,7 @@ class RabbitMQOptions:
     refused_pause: float = 15.0
     """The longest after the broker has said no to a connection: a wrong password, no such virtual host."""
     confirm_window: int = 1000
-    """How many messages may be on their way to one exchange's queues without a confirm."""
+    """How many messages may be on their way without a confirm, over each connection that publishes."""
     confirm_window_bytes: int = 16 * 1024 * 1024
     copy_timeout: float = 10.0
     """For the confirm of a retry or dead-letter copy."""

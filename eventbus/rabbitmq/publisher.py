@@ -22,7 +22,7 @@ from eventbus.rabbitmq.fields import short
 from eventbus.rabbitmq.frames import Parcel
 from eventbus.rabbitmq.messages import properties_of
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.supervisor import Link, LinkState
 from eventbus.rabbitmq.topology import Route
 from eventbus.transport import Message
 
@@ -37,6 +37,13 @@ class ConfirmedPublisher:
         self._lane: ConfirmLane | None = None
         self._opening = asyncio.Lock()
         self._deadlines = Deadlines()
+        self.underway = 0
+        """Messages that somebody waits for here."""
+
+    def is_connected(self) -> bool:
+        """Without waiting: where nobody has connected yet, that begins now."""
+        self._link.begin()
+        return self._link.state is LinkState.CONNECTED
 
     async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:
         """Return when the broker has confirmed them all.
@@ -47,6 +54,7 @@ class ConfirmedPublisher:
         if not parcels:
             return
         call = Call(parcels)
+        self.underway += len(parcels)
         try:
             await self._deadlines.within(timeout, self._send(call, timeout))
         except TimeoutError:
@@ -56,6 +64,8 @@ class ConfirmedPublisher:
             raise BrokerUnreachable(self._url, str(loss), call.fates) from loss
         except Refused as refusal:
             raise PublishRefused(f"{self._url} refused: {refusal}", call.fates) from refusal
+        finally:
+            self.underway -= len(parcels)
         if call.refusals:
             first = call.refusals[min(call.refusals)]
             many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {first}"

@@ -92,13 +92,17 @@ class Link:
             raise BrokerUnreachable(self.url, str(error)) from error
         self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
 
+    def begin(self) -> None:
+        """See to it that it is connected some time, if nobody has before."""
+        if self.state is LinkState.IDLE:
+            self.state = LinkState.CONNECTING
+            self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
+
     async def ready(self, *, within: float) -> DriverConnection:
         """The connection that is up, waited for if need be; raises `Lost` with the last problem."""
         if self._connection is not None and not self._connection.is_closed:
             return self._connection
-        if self.state is LinkState.IDLE:
-            self.state = LinkState.CONNECTING
-            self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
+        self.begin()
         try:
             async with asyncio.timeout(within):
                 while self._connection is None or self._connection.is_closed:

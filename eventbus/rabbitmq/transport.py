@@ -22,6 +22,7 @@ from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.settling import Settler
+from eventbus.rabbitmq.spreading import Spread
 from eventbus.rabbitmq.stats import patterns_of, queue_stats, subscription_queues
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Names, plan
@@ -44,7 +45,7 @@ _TALKATIVE: Final = ("aio_pika", "aiormq", "pamqp")
 
 
 class RabbitMQTransport:
-    """One connection for publishing, and from the first use on one for everything else."""
+    """One connection for publishing, with a second for much of it, and one for everything else."""
 
     def __init__(self, url: str, options: RabbitMQOptions = _DEFAULTS, clock: Clock | None = None) -> None:
         self._address = parse(url)
@@ -53,8 +54,11 @@ class RabbitMQTransport:
         self._names = Names(options.namespace)
         self._management = Management(self._address, options)
         self._publishing = Link(self._address, options, "publishing")
+        self._publishing_more = Link(self._address, options, "publishing more")
         self._consuming = Link(self._address, options, "consuming")
-        self._events = ConfirmedPublisher(self._publishing, options)
+        self._events = Spread(
+            ConfirmedPublisher(self._publishing, options), ConfirmedPublisher(self._publishing_more, options)
+        )
         self._copies = ConfirmedPublisher(self._publishing, options)
         self._log = Log(self._consuming, self._names, options, self._clock)
         self._applied: dict[str, QueueSpec] = {}
@@ -78,8 +82,8 @@ class RabbitMQTransport:
         await self._publishing.open()
 
     async def close(self) -> None:
-        await self._consuming.close()
-        await self._publishing.close()
+        for link in (self._consuming, self._publishing_more, self._publishing):
+            await link.close()
 
     async def apply(self, topology: Topology) -> None:
         self._applied.update({queue.name: queue for queue in topology.queues})

@@ -11,6 +11,7 @@ import pytest
 from eventbus import Context
 from eventbus.errors import PublishTimeout, SendFailed
 from eventbus.ids import new_event_id
+from eventbus.rabbitmq.spreading import MANY
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy, Method, Way
 from tests.support.ledger import Ledger
@@ -50,6 +51,24 @@ async def test_two_hundred_publishers_whose_connection_is_cut_again_and_again_lo
         async with publishing.going_on(side_by_side=200):
             for _ in range(4):
                 await publishing.confirmed(200)
+                proxy.cut()
+        await all_handled(ledger)
+
+    assert publishing.failures
+    assert ledger.confirmed == set(ledger.published) == set(ledger.handled[SEEN])
+    assert publishing.slowest < 3.0 + SLACK
+
+
+async def test_calls_of_many_events_whose_two_connections_are_cut_again_and_again_lose_nothing(
+    proxied: Proxied, amqp_url: str, ledger: Ledger
+):
+    proxy, url = proxied
+    async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
+        publishing = Publishing(bus, ledger, at_once=2 * MANY)
+        async with publishing.going_on(side_by_side=4):
+            for round_ in range(1, 5):
+                await eventually(lambda wanted=2 * round_: proxy.accepted >= wanted)
+                await publishing.confirmed(4_000)
                 proxy.cut()
         await all_handled(ledger)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from eventbus import Bus
 from eventbus.errors import EventBusError, describe
+from eventbus.rabbitmq.spreading import MANY
 from tests.soak.faults import Faults
 from tests.soak.memory import Memory, resident_megabytes
 from tests.support.eventually import eventually
@@ -26,6 +27,8 @@ CATCHING_UP: Final = 120.0
 """Seconds after the last fault in which everything has to be handled."""
 PAUSES: Final = (1.0, 8.0)
 """Seconds between two faults: at least, at most."""
+AT_ONCE: Final = MANY
+"""Events of one call of those who publish many: enough for the second connection."""
 DEAD_LETTERS_READ: Final = 100_000
 """More are counted as lost."""
 
@@ -63,7 +66,11 @@ class Soak:
 
     async def _publish_through(self, faults: Faults, buses: list[Bus]) -> bool:
         """Whether every publisher got through in the end."""
-        publishings = [Publishing(bus, self._ledger, timeout=TIMEOUT, pause=0.01) for bus in buses]
+        one_by_one = [Publishing(bus, self._ledger, timeout=TIMEOUT, pause=0.01) for bus in buses]
+        together = [
+            Publishing(bus, self._ledger, timeout=TIMEOUT, pause=0.5, at_once=AT_ONCE) for bus in buses
+        ]
+        publishings = [*one_by_one, *together]
         try:
             async with asyncio.timeout(self._seconds + CATCHING_UP), AsyncExitStack() as stack:
                 for each in publishings:

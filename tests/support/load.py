@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
-from eventbus import Bus, Context, RetryPolicy, Service, subscribe
-from eventbus.errors import SendFailed
+from eventbus import Bus, Context, Envelope, RetryPolicy, Service, subscribe
+from eventbus.errors import SendFailed, SendFate
 from eventbus.ids import new_event_id
 from eventbus.settings import Settings
 from tests.support.eventually import eventually
@@ -28,7 +29,7 @@ SLACK: Final = 1.0
 
 _PAUSE_AFTER_FAILURE: Final = 0.1
 _FAILURES_KEPT: Final = 100
-"""Each holds 7 kB and more, with its traceback: a soak must not be seen to grow by them."""
+"""A soak must not be seen to grow by them."""
 
 Effect = Callable[[Context], Awaitable[None]]
 
@@ -54,9 +55,12 @@ def auditing(ledger: Ledger, effect: Effect = nothing, **options: Any) -> Servic
 
 
 class Publishing:
-    """Publishes one event after another, each again under its event_id until it is confirmed."""
+    """Publishes one event after another, or so many `at_once`, each again under its event_id until it is
+    confirmed."""
 
-    def __init__(self, bus: Bus, ledger: Ledger, *, timeout: float = 3.0, pause: float = 0.002) -> None:
+    def __init__(
+        self, bus: Bus, ledger: Ledger, *, timeout: float = 3.0, pause: float = 0.002, at_once: int = 1
+    ) -> None:
         self.slowest = 0.0
         """Seconds that the longest call took."""
         self.failures: deque[SendFailed] = deque(maxlen=_FAILURES_KEPT)
@@ -65,6 +69,7 @@ class Publishing:
         self._ledger = ledger
         self._timeout = timeout
         self._pause = pause
+        self._at_once = at_once
         self._stopping = False
 
     @asynccontextmanager
@@ -86,29 +91,51 @@ class Publishing:
 
     async def publish(self, event_id: str) -> bool:
         """One try; whether it was confirmed."""
+        return not await self._try([event_id])
+
+    async def _try(self, event_ids: Sequence[str]) -> Sequence[str]:
+        """Those that were not confirmed."""
         began = time.monotonic()
-        self._ledger.published[event_id] += 1
+        self._ledger.published.update(event_ids)
+        left: Sequence[str] = ()
         try:
-            await self._bus.publish(TYPE, {"order_id": 1}, event_id=event_id, timeout=self._timeout)
+            await self._send(event_ids)
         except SendFailed as failure:
-            self.failures.append(failure)
-            return False
+            failure.__cause__ = failure.__context__ = None
+            self.failures.append(failure.with_traceback(None))
+            fates = failure.fates or [SendFate.NOT_SENT] * len(event_ids)
+            known = zip(event_ids, fates, strict=True)
+            left = [event_id for event_id, fate in known if fate is not SendFate.CONFIRMED]
         finally:
             self.slowest = max(self.slowest, time.monotonic() - began)
-        self._ledger.confirmed.add(event_id)
-        return True
+        self._ledger.confirmed.update(set(event_ids).difference(left))
+        return left
+
+    async def _send(self, event_ids: Sequence[str]) -> None:
+        if len(event_ids) == 1:
+            await self._bus.publish(TYPE, {"order_id": 1}, event_id=event_ids[0], timeout=self._timeout)
+            return
+        now = datetime.now(UTC)
+        await self._bus.publish_many(
+            [
+                Envelope(event_id=each, event_type=TYPE, timestamp=now, version="1.0", data={"order_id": 1})
+                for each in event_ids
+            ],
+            timeout=self._timeout,
+        )
 
     async def _run(self) -> None:
         series = new_event_id()
-        for number in count(1):
-            await self._until_confirmed(numbered_id(series, number))
+        for first in count(1, self._at_once):
+            numbers = range(first, first + self._at_once)
+            await self._until_confirmed([numbered_id(series, number) for number in numbers])
             await asyncio.sleep(self._pause)
             if self._stopping:
                 return
 
-    async def _until_confirmed(self, event_id: str) -> None:
+    async def _until_confirmed(self, event_ids: Sequence[str]) -> None:
         while True:
-            if await self.publish(event_id):
+            if not (event_ids := await self._try(event_ids)):
                 return
             await asyncio.sleep(_PAUSE_AFTER_FAILURE)
 

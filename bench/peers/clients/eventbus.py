@@ -15,10 +15,10 @@ from bench.peers.job import QUEUE, Job, queue_names
 from bench.work import OrderPlaced
 from eventbus import Bus, Service, Subscription, subscribe
 
-BATCH = 500
+BATCH = 250
 """Events of one call of publish_many."""
 LANES = 4
-"""Such calls at a time: while some wait for confirms, one is prepared."""
+"""Such calls at a time, so that 1000 are in flight: while some wait for confirms, one is prepared."""
 SERVICE, _, _ = QUEUE.partition(".")
 
 
