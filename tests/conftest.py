@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
+from tests.support.old_vhosts import OldVhosts
 from tests.support.postgres_server import PostgresServer, create_database, drop_database
 from tests.support.rabbitmq_node import RabbitNode
 from tests.support.redis_server import RedisServer, numbered_database, opened_empty
@@ -97,12 +99,27 @@ def rabbitmq(pytestconfig: pytest.Config) -> Broker:
         return node.broker
 
 
+@pytest.fixture(scope="session")
+def old_vhosts(pytestconfig: pytest.Config, rabbitmq: Broker) -> Iterator[Callable[[str], None]]:
+    """Takes those that are to be removed. That lasts longer than most of the tests: none waits for it."""
+    old = OldVhosts(rabbitmq)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+
+        def put(vhost: str) -> None:
+            old.put(vhost)
+            executor.submit(old.remove_rested)
+
+        yield put
+    if not (pytestconfig.stash[RUN_DIRECTORY] / "broker.json").exists():
+        old.remove_all()  # of a broker that outlives this run
+
+
 @pytest.fixture
-def vhost(rabbitmq: Broker) -> Iterator[str]:
+def vhost(rabbitmq: Broker, old_vhosts: Callable[[str], None]) -> Iterator[str]:
     """The name of an empty virtual host, for this test alone."""
     name = rabbitmq.create_vhost()
     yield name
-    rabbitmq.delete_vhost(name)
+    old_vhosts(name)
 
 
 @pytest.fixture
@@ -136,12 +153,10 @@ def node(victim: RabbitNode) -> Iterator[RabbitNode]:
 @pytest.fixture
 def node_url(node: RabbitNode) -> Iterator[str]:
     """An empty virtual host of the node."""
+    node.old_vhosts.remove_rested()
     vhost = node.broker.create_vhost()
     yield node.amqp_url(vhost)
-    if not node.is_running:
-        node.start()
-    node.resume()
-    node.broker.delete_vhost(vhost)
+    node.old_vhosts.put(vhost)
 
 
 class StartNode(Protocol):

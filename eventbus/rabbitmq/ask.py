@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from aiormq.exceptions import AMQPError, ConnectionClosed
+from aiormq.exceptions import AMQPError, ConnectionClosed, ConnectionInternalError
 
 from eventbus.errors import describe
 
@@ -63,6 +63,8 @@ def meaning(error: BaseException | None) -> Exception:
     """What an error of the driver, or the end of a connection or channel, comes down to."""
     if isinstance(error, AMQPError) and (code := _REFUSALS.get(type(error).__name__)):
         return Refused(code, _said(error))
+    if isinstance(error, ConnectionInternalError):
+        return Lost(f"{_said(error)}: something has failed inside the broker, and its log says what")
     if isinstance(error, ConnectionClosed) and error.args[:1] == (_CONNECTION_FORCED,):
         return Lost(_said(error), is_goodbye=True)
     if isinstance(error, (AMQPError, OSError, RuntimeError, asyncio.CancelledError, EOFError)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,31 +12,15 @@ from tests.conformance.kinds import KINDS, TransportFactory
 from tests.conformance.sizes import TEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
-    from concurrent.futures import Executor
+    from collections.abc import AsyncGenerator
 
     from eventbus.transport import Transport
-    from tests.support.broker import Broker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT))
-
-
-@pytest.fixture(scope="session")
-def removals() -> Iterator[Executor]:
-    """Who removes virtual hosts: it takes longer than most of the tests, which need not wait for it."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        yield executor
-
-
-@pytest.fixture
-def vhost(rabbitmq: Broker, removals: Executor) -> Iterator[str]:
-    name = rabbitmq.create_vhost()
-    yield name
-    removals.submit(rabbitmq.delete_vhost, name)
 
 
 @pytest.fixture(params=KINDS)

@@ -16,15 +16,28 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.support.broker import Broker
 from tests.support.eventually import eventually_sync
 from tests.support.lifeline import attach, detach
+from tests.support.old_vhosts import OldVhosts
 
 # What Debian's wrapper in sbin runs as root or as the user rabbitmq, and refuses to run as anybody else.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 
 SETTLING = 2.0
+
+_PROBES: Final = (
+    {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": "probe.dead",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    },
+    {"x-queue-type": "stream"},
+)
+"""The arguments of queues that a node must be able to declare."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +70,7 @@ class RabbitNode:
         peer = peer or Peer("test", f"{random.getrandbits(128):x}", own_epmd_port)
         self._peer = peer
         self.broker = Broker("127.0.0.1", self._amqp_port, f"http://127.0.0.1:{http_port}")
+        self.old_vhosts = OldVhosts(self.broker)
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._write_files(http_port, config)
@@ -133,10 +147,7 @@ class RabbitNode:
         return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
 
     def mend(self) -> None:
-        """Restart it where it can declare no queue any more.
-
-        Seen once: after other tests a node of 3.10.8 answered with INTERNAL_ERROR; nobody knows why.
-        """
+        """Restart it where it can declare no queue any more: see `OldVhosts` for how a test does that to it."""
         if not self._declares():
             _log.warning("the node declares no queues, and is restarted\n%s", self._last_words())
             self.restart()
@@ -145,14 +156,14 @@ class RabbitNode:
     def _declares(self) -> bool:
         vhost = self.broker.create_vhost()
         try:
-            for kind in ("quorum", "stream"):
-                arguments = {"x-queue-type": kind}
-                self.broker.api("PUT", f"queues/{vhost}/probe", {"durable": True, "arguments": arguments})
-                self.broker.api("DELETE", f"queues/{vhost}/probe")
+            for number, arguments in enumerate(_PROBES):
+                self.broker.api(
+                    "PUT", f"queues/{vhost}/probe{number}", {"durable": True, "arguments": arguments}
+                )
         except AssertionError:
             return False
         finally:
-            self.broker.delete_vhost(vhost)
+            self.old_vhosts.put(vhost)
         return True
 
     @property
