@@ -147,7 +147,7 @@ class RabbitNode:
         return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
 
     def mend(self) -> None:
-        """Restart it where it can declare no queue any more: see `OldVhosts` for how a test does that to it."""
+        """Restart it where it can declare no queue any more; what does that to it is told in `old_vhosts`."""
         if not self._declares():
             _log.warning("the node declares no queues, and is restarted\n%s", self._last_words())
             self.restart()
