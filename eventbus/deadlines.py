@@ -43,11 +43,9 @@ class Deadlines:
 
         A cancellation from elsewhere stays one, as in `asyncio.timeout`.
         """
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("a time limit is for what a task awaits")
-        if (loop := task.get_loop()) is not self._loop:  # on which the timer of the other would never fire
-            self._loop, self._running, self._over = loop, {}, {}
-            self._looks_at, self._timer = math.inf, None
+        # Of a known loop: to find the one that runs, Python 3.11 asks the system who this process is.
+        if (loop := self._loop) is None or (task := asyncio.current_task(loop)) is None:
+            loop, task = self._begin()
         ends_at = loop.time() + seconds
         self._running[task] = ends_at, task.cancelling()
         if ends_at < self._looks_at:
@@ -60,6 +58,15 @@ class Deadlines:
             raise
         self._was_late(task)
         return result
+
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]:
+        """On the loop that runs now: the timer of another would never fire."""
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("a time limit is for what a task awaits")
+        self._loop = loop = task.get_loop()
+        self._running, self._over = {}, {}
+        self._looks_at, self._timer = math.inf, None
+        return loop, task
 
     def _was_late(self, task: asyncio.Task[Any]) -> bool:
         """Whether its time was up, and nobody else has cancelled it since it began."""

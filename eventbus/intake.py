@@ -25,6 +25,7 @@ class Intake:
     """
 
     def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
+        self._loop = asyncio.get_running_loop()
         self._size = size
         self._within = within
         self._waiting: deque[Readable] = deque()
@@ -93,7 +94,7 @@ class Intake:
         while not self._closed:
             if self._waiting:
                 return self._waiting.popleft()
-            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            woken: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(woken)
             try:
                 await woken
