@@ -40,9 +40,13 @@ class ConfirmedPublisher:
         self.underway = 0
         """Messages that somebody waits for here."""
 
-    def is_connected(self) -> bool:
-        """Without waiting: where nobody has connected yet, that begins now."""
+    def connect_soon(self) -> None:
+        """In the background, if nobody has before."""
         self._link.begin()
+
+    @property
+    def is_connected(self) -> bool:
+        """And not blocked."""
         return self._link.state is LinkState.CONNECTED
 
     async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:

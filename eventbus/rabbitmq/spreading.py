@@ -26,11 +26,11 @@ class Spread:
 
     async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:
         """As `ConfirmedPublisher.send`."""
+        await self._for(len(parcels)).send(parcels, timeout=timeout)
+
+    def _for(self, count: int) -> ConfirmedPublisher:
         first, second = self._first, self._second
-        is_for_second = (
-            len(parcels) >= MANY
-            and first.underway >= MANY
-            and second.is_connected()
-            and second.underway < first.underway
-        )
-        await (second if is_for_second else first).send(parcels, timeout=timeout)
+        if count < MANY or first.underway < MANY:
+            return first
+        second.connect_soon()
+        return second if second.is_connected and second.underway < first.underway else first

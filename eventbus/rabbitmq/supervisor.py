@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -90,13 +91,13 @@ class Link:
             self._take_up(await self._dialer.connect())
         except (Lost, Refused) as error:
             raise BrokerUnreachable(self.url, str(error)) from error
-        self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
+        self._supervise_soon()
 
     def begin(self) -> None:
         """See to it that it is connected some time, if nobody has before."""
         if self.state is LinkState.IDLE:
             self.state = LinkState.CONNECTING
-            self._supervision = asyncio.create_task(self._supervise(), name=f"rabbitmq {self._purpose}")
+            self._supervise_soon()
 
     async def ready(self, *, within: float) -> DriverConnection:
         """The connection that is up, waited for if need be; raises `Lost` with the last problem."""
@@ -131,6 +132,11 @@ class Link:
             self._supervision.cancel()
             await asyncio.wait({self._supervision})
         await self._dispose()
+
+    def _supervise_soon(self) -> None:
+        """In a context of nobody: it outlives whoever needed the connection first, and logs for all."""
+        name, context = f"rabbitmq {self._purpose}", contextvars.Context()
+        self._supervision = asyncio.create_task(self._supervise(), name=name, context=context)
 
     async def _supervise(self) -> None:
         pauses = Pauses(self._options.first_pause, self._options.longest_pause)
