@@ -74,7 +74,7 @@ class RabbitMQConsumption:
         """What was handed over and not settled goes back to the queue."""
         await self._end()
         if self._intake is not None:
-            await self._intake.wire.close()
+            await self._intake.close()
 
     def __aiter__(self) -> AsyncIterator[Sequence[Delivery]]:
         return self._batches()

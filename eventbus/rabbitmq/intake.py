@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from eventbus.headers import attempt
 from eventbus.logs import get_logger
@@ -13,6 +15,14 @@ from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
 from eventbus.value import value
+
+
+AT_A_TIME: Final = 32
+"""Answers that a quorum queue takes from a channel before it has carried out the first
+(`quorum_commands_soft_limit`). More of them wait in the channel, and are forgotten when it closes: the events
+would come again. On 3.10.8, of 300 single acks with a close right behind them 267 had no effect, each time."""
+_REST: Final = 0.25
+"""Seconds in which the broker has carried out all: with 12 ms it sometimes had not."""
 
 
 class Intake:
@@ -27,6 +37,10 @@ class Intake:
         """Every delivery up to this tag is settled."""
         self._settled: set[int] = set()
         """And these above it."""
+        self._loop = asyncio.get_running_loop()
+        self._answers = 0
+        """Sent, one soon after the other."""
+        self._answered_at = 0.0
         wire.listen(on_arrival=self._take)
 
     def holds(self, tag: int) -> bool:
@@ -42,7 +56,7 @@ class Intake:
         together = [tag for tag in acked if tag <= self._floor]
         answers = [self.wire.ack(together[-1], multiple=len(together) > 1)] if together else []
         answers += [self.wire.ack(tag) for tag in acked[len(together) :]]
-        await self.wire.settle(b"".join(answers))
+        await self._answer(answers)
 
     async def requeue(self, tags: Iterable[int]) -> None:
         """They go back to the queue, for whoever consumes it."""
@@ -55,7 +69,21 @@ class Intake:
     async def _give_back(self, tags: Iterable[int], answer: Callable[[int], bytes]) -> None:
         if held := self._held(tags):
             self._settle(held)
-            await self.wire.settle(b"".join([answer(tag) for tag in held]))
+            await self._answer([answer(tag) for tag in held])
+
+    async def _answer(self, answers: list[bytes]) -> None:
+        now = self._loop.time()
+        if now - self._answered_at > _REST:
+            self._answers = 0
+        self._answers += len(answers)
+        self._answered_at = now
+        await self.wire.settle(b"".join(answers))
+
+    async def close(self) -> None:
+        """What was delivered and not settled goes back to the queue. No answer is lost on the way."""
+        if self.wire.is_open and self._answers > AT_A_TIME:
+            await asyncio.sleep(self._answered_at + _REST - self._loop.time())
+        await self.wire.close()
 
     def _held(self, tags: Iterable[int]) -> list[int]:
         """Those that are still ours to settle, in their order."""

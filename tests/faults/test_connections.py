@@ -42,33 +42,29 @@ async def test_publishes_cut_off_by_a_reset_have_an_unknown_outcome_and_may_be_r
     assert all(seen <= ledger.published[event_id] for event_id, seen in ledger.handled[SEEN].items())
 
 
-async def test_two_hundred_publishers_whose_connection_is_cut_again_and_again_lose_nothing_and_none_hangs(
-    proxied: Proxied, amqp_url: str, ledger: Ledger
+@pytest.mark.parametrize(
+    ("publishers", "at_once", "more", "connections"),
+    [(200, 1, 200, 1), (4, 2 * MANY, 4_000, 2)],
+    ids=["one by one", "many at once"],
+)
+async def test_publishers_whose_connections_are_cut_again_and_again_lose_nothing_and_none_hangs(
+    proxied: Proxied,
+    amqp_url: str,
+    ledger: Ledger,
+    publishers: int,
+    at_once: int,
+    more: int,
+    connections: int,
 ):
+    """`more`: events confirmed between two cuts, by which all `connections` are in use."""
     proxy, url = proxied
     async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
-        publishing = Publishing(bus, ledger)
-        async with publishing.going_on(side_by_side=200):
-            for _ in range(4):
-                await publishing.confirmed(200)
-                proxy.cut()
-        await all_handled(ledger)
-
-    assert publishing.failures
-    assert ledger.confirmed == set(ledger.published) == set(ledger.handled[SEEN])
-    assert publishing.slowest < 3.0 + SLACK
-
-
-async def test_calls_of_many_events_whose_two_connections_are_cut_again_and_again_lose_nothing(
-    proxied: Proxied, amqp_url: str, ledger: Ledger
-):
-    proxy, url = proxied
-    async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
-        publishing = Publishing(bus, ledger, at_once=2 * MANY)
-        async with publishing.going_on(side_by_side=4):
-            for round_ in range(1, 5):
-                await eventually(lambda wanted=2 * round_: proxy.accepted >= wanted)
-                await publishing.confirmed(4_000)
+        publishing = Publishing(bus, ledger, at_once=at_once)
+        async with publishing.going_on(side_by_side=publishers):
+            for cuts in range(4):
+                made = connections * (cuts + 1)
+                await eventually(lambda made=made: proxy.accepted >= made)
+                await publishing.confirmed(more)
                 proxy.cut()
         await all_handled(ledger)
 

@@ -101,7 +101,7 @@ class Publishing:
         try:
             await self._send(event_ids)
         except SendFailed as failure:
-            failure.__cause__ = failure.__context__ = None
+            failure.__cause__ = failure.__context__ = None  # whose frames hold all that was published
             self.failures.append(failure.with_traceback(None))
             fates = failure.fates or [SendFate.NOT_SENT] * len(event_ids)
             known = zip(event_ids, fates, strict=True)

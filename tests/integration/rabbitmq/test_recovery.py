@@ -9,6 +9,7 @@ import pytest
 
 from eventbus.errors import BrokerUnreachable, PublishTimeout, SendFate, TopologyError
 from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
+from eventbus.rabbitmq.intake import AT_A_TIME
 from eventbus.transport import Topology
 from tests.integration.rabbitmq.scene import (
     BOTH,
@@ -223,3 +224,21 @@ async def test_consumers_come_back_after_the_broker_is_killed(node: RabbitNode, 
 
     assert failure.value.sent is False
     assert set(ids(taken)) == {"evt_1", "evt_2"}
+
+
+async def test_acks_that_the_queue_has_not_carried_out_when_consuming_ends_are_not_forgotten(
+    transport: RabbitMQTransport,
+) -> None:
+    """All but the first, so that each is an ack of its own: more than the queue takes at a time."""
+    count = 10 * AT_A_TIME
+    await transport.apply(Topology((CHARGE,)))
+    await send(transport, *[an_event(number) for number in range(count)])
+
+    async with transport.consume(CHARGE.name, prefetch=count) as consumption:
+        first, *others = await take(consumption, count)
+        await consumption.stop()
+        await consumption.settle([(delivery, Ack()) for delivery in others])
+        await consumption.settle([(first, Ack())])
+
+    (stats,) = await transport.stats([CHARGE.name])
+    assert stats.ready == 0
