@@ -16,7 +16,6 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
 from eventbus.value import value
 
-
 AT_A_TIME: Final = 32
 """Answers that a quorum queue takes from a channel before it has carried out the first
 (`quorum_commands_soft_limit`). More of them wait in the channel, and are forgotten when it closes: the events
