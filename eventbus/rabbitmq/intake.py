@@ -19,7 +19,8 @@ from eventbus.value import value
 AT_A_TIME: Final = 32
 """Answers that a quorum queue takes from a channel before it has carried out the first
 (`quorum_commands_soft_limit`). More of them wait in the channel, and are forgotten when it closes: the events
-would come again. On 3.10.8, of 300 single acks and a close right behind them, 267 had no effect, each time."""
+would come again. On 3.10.8, of 300 single acks and a close right behind them, 267 were forgotten each time.
+"""
 _REST: Final = 0.25
 """Seconds in which the broker has carried out all: with 12 ms it sometimes had not."""
 
