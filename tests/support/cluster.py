@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from tests.support.eventually import eventually_sync
 from tests.support.lifeline import attach, detach
-from tests.support.rabbitmq_node import Peer, RabbitNode, epmd_command, free_ports
+from tests.support.ports import free_ports
+from tests.support.rabbitmq_node import Peer, RabbitNode, epmd_command
 
 NAMES: Final = ("first", "second", "third")
 

@@ -84,10 +84,16 @@ class Publishing:
             finally:
                 self._stopping = True
 
-    async def confirmed(self, more: int, *, within: float = 10.0) -> None:
+    async def confirmed(self, more: int, *, within: float = 30.0) -> None:
         """Return when so many more are confirmed than now."""
-        goal = self._ledger.count_of_confirmed + more
-        await eventually(lambda: self._ledger.count_of_confirmed >= goal, within=within)
+        before = self._ledger.count_of_confirmed
+
+        def enough() -> bool:
+            now = self._ledger.count_of_confirmed - before
+            assert now >= more, f"{now} of {more}; the last failures: {list(self.failures)[-3:]}"
+            return True
+
+        await eventually(enough, within=within)
 
     async def publish(self, event_id: str) -> bool:
         """One try; whether it was confirmed."""

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from tests.support.eventually import eventually_sync
-from tests.support.rabbitmq_node import free_ports
+from tests.support.ports import free_ports
 from tests.support.server_process import ServerProcess
 
 SUPERUSER = "eventbus"

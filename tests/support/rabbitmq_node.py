@@ -11,9 +11,9 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from tests.support.broker import Broker
 from tests.support.eventually import eventually_sync
 from tests.support.lifeline import attach, detach
 from tests.support.old_vhosts import OldVhosts
+from tests.support.ports import free_ports
 
 # What Debian's wrapper in sbin runs as root or as the user rabbitmq, and refuses to run as anybody else.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
@@ -172,7 +173,8 @@ class RabbitNode:
         return self._server
 
     def _answers(self) -> bool:
-        assert self._running.poll() is None, f"rabbitmq-server ended at once\n{self._last_words()}"
+        if self._running.poll() is not None:
+            raise RuntimeError(f"rabbitmq-server has ended\n{self._last_words()}")
         self.broker.api("GET", f"health/checks/port-listener/{self._amqp_port}")
         return True
 
@@ -180,8 +182,9 @@ class RabbitNode:
         if self._server is None:
             return
         detach(self._lifeline, self._server.pid)
-        # The group: the beam, and what it started.
-        os.killpg(self._server.pid, how)
+        # The group: the beam, and what it started. One that has ended by itself has none.
+        with suppress(ProcessLookupError):
+            os.killpg(self._server.pid, how)
         try:
             self._server.wait(timeout=30)
         finally:
@@ -256,21 +259,6 @@ class RabbitNode:
 
 def epmd_command(port: int) -> tuple[str, ...]:
     return _program("epmd"), "-port", str(port), "-address", "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    """From below the range that the kernel takes the ports of outgoing connections from: they stay free."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports
 
 
 def _program(name: str) -> str:

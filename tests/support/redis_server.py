@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
 from tests.support.eventually import eventually_sync
-from tests.support.rabbitmq_node import free_ports
+from tests.support.ports import free_ports
 from tests.support.server_process import ServerProcess
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from services.demo.launcher import Launcher, Running, free_ports
+from services.demo.launcher import Launcher, Running
 from services.shop import Latencies, Ports, Shop
 from tests.support.eventually import eventually
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence

@@ -6,6 +6,7 @@ import pika
 import pytest
 from pika.exceptions import AMQPConnectionError
 
+from tests.conftest import RUN_DIRECTORY
 from tests.support.broker import Broker
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
@@ -36,3 +37,12 @@ def test_a_node_of_its_own_can_be_killed_and_keeps_what_it_confirmed(node: Rabbi
     with pika.BlockingConnection(pika.URLParameters(node_url)) as connection:
         body = connection.channel().basic_get("kept", auto_ack=True)[2]
     assert body == b"confirmed"
+
+
+def test_a_node_that_ends_by_itself_is_told_at_once_with_its_last_words(pytestconfig: pytest.Config) -> None:
+    node = RabbitNode(pytestconfig.stash[RUN_DIRECTORY], config="no.such.setting = 1\n")
+    try:
+        with pytest.raises(RuntimeError, match="failed_to_prepare_configuration"):
+            node.start()
+    finally:
+        node.remove()

@@ -10,7 +10,7 @@ import pytest
 from eventbus.errors import BrokerUnreachable
 from eventbus.transport import Topology
 from tests.integration.rabbitmq.scene import CHARGE, an_event, ids, opened_at, receive, send
-from tests.support.rabbitmq_node import free_ports
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
