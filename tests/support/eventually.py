@@ -41,6 +41,8 @@ async def eventually(
 ) -> object:
     """The first true answer of `predicate`, which may be a coroutine function.
 
+    Asked again after `every` seconds, or as many as an answer takes: what is waited for needs the machine.
+
     A failing `assert` in it counts as "not yet", and so does any error named in `despite`.
     Raises AssertionError after `within` seconds, also when the predicate itself hangs.
     """
@@ -52,7 +54,7 @@ async def eventually(
                 answer = await asyncio.wait_for(answer, max(search.remaining, every))
             if search.found(answer):
                 return answer
-        await asyncio.sleep(every)
+        await asyncio.sleep(search.pause(every))
 
 
 def eventually_sync(
@@ -69,7 +71,7 @@ def eventually_sync(
             answer = predicate()
             if search.found(answer):
                 return answer
-        time.sleep(every)
+        time.sleep(search.pause(every))
 
 
 class _Search:
@@ -86,12 +88,17 @@ class _Search:
         self._despite = despite
         self._deadline = time.monotonic() + within
         self._tries = 0
+        self._began = 0.0
         self._found = False
         self._seen = "nothing"
 
     @property
     def remaining(self) -> float:
         return self._deadline - time.monotonic()
+
+    def pause(self, every: float) -> float:
+        """Between a try that has just ended and the next."""
+        return max(every, time.monotonic() - self._began)
 
     def found(self, answer: object) -> bool:
         self._seen = f"{answer!r:.500}"
@@ -100,6 +107,7 @@ class _Search:
 
     def __enter__(self) -> None:
         self._tries += 1
+        self._began = time.monotonic()
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if self._found or (error is not None and not self._means_not_yet(error)):

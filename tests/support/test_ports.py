@@ -7,11 +7,11 @@ import pytest
 from tests.support.ports import free_ports
 
 
-def test_a_port_is_given_once():
+def test_a_port_is_given_once() -> None:
     assert not set(free_ports(20)) & set(free_ports(20))
 
 
-def test_each_worker_has_ports_of_its_own(monkeypatch: pytest.MonkeyPatch):
+def test_each_worker_has_ports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[set[int]] = []
     for worker in ("gw1", "gw2"):
         monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
@@ -21,7 +21,7 @@ def test_each_worker_has_ports_of_its_own(monkeypatch: pytest.MonkeyPatch):
     assert given[0] != given[1]
 
 
-def test_what_somebody_listens_on_is_not_given():
+def test_what_somebody_listens_on_is_not_given() -> None:
     (port,) = free_ports(1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
