@@ -173,6 +173,8 @@ async def test_a_blocked_connection_sends_nothing_and_goes_on_when_it_is_free(
 
 async def nothing_sent(transport: RabbitMQTransport) -> bool:
     """RabbitMQ says that it blocks a connection when something has been published over it."""
-    with pytest.raises(SendFailed) as failure:
+    try:
         await send(transport, an_event(2), timeout=0.5)
-    return failure.value.sent is False
+    except SendFailed as failure:
+        return failure.sent is False
+    return False
