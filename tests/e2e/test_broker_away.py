@@ -19,7 +19,7 @@ async def test_orders_that_are_placed_while_the_broker_is_away_end_when_it_is_ba
         before = [await shop.order() for _ in range(3)]
         await shop.ended(before)
 
-        await asyncio.to_thread(node.kill)
+        await asyncio.to_thread(node.stop)
         during = list(await asyncio.gather(*(shop.order() for _ in range(3))))
         assert {await shop.status(order) for order in during} == {"processing"}
         await asyncio.to_thread(node.start)

@@ -84,7 +84,7 @@ class Publishing:
             finally:
                 self._stopping = True
 
-    async def confirmed(self, more: int, *, within: float = 30.0) -> None:
+    async def confirmed(self, more: int, *, within: float = 10.0) -> None:
         """Return when so many more are confirmed than now."""
         before = self._ledger.count_of_confirmed
 

@@ -7,10 +7,11 @@ import random
 import socket
 from typing import Final
 
+# From below the range that the kernel takes the ports of outgoing connections from: they stay free.
 _FIRST: Final = 15_000
 _OF_A_WORKER: Final = 1_000
 _WORKERS: Final = 17
-"""From below the range that the kernel takes the ports of outgoing connections from: they stay free."""
+"""With more of them, two have one range."""
 
 _choice: Final = random.SystemRandom()  # two runs with the same seed are to choose differently
 _given: Final[set[int]] = set()

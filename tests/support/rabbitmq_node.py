@@ -174,6 +174,7 @@ class RabbitNode:
 
     def _answers(self) -> bool:
         if self._running.poll() is not None:
+            self.kill()  # what it has left; from here on it may be started again
             raise RuntimeError(f"rabbitmq-server has ended\n{self._last_words()}")
         self.broker.api("GET", f"health/checks/port-listener/{self._amqp_port}")
         return True

@@ -44,5 +44,6 @@ def test_a_node_that_ends_by_itself_is_told_at_once_with_its_last_words(pytestco
     try:
         with pytest.raises(RuntimeError, match="failed_to_prepare_configuration"):
             node.start()
+        assert not node.is_running
     finally:
         node.remove()

@@ -61,7 +61,7 @@ def test_one_that_is_killed_is_interrupted_and_goes_on(everywhere: Cli):
 
     running.process.send_signal(signal.SIGKILL)
     running.ends()
-    eventually_sync(lambda: replays(everywhere)[0]["state"] == "interrupted", within=60, every=1.0)
+    eventually_sync(lambda: replays(everywhere)[0]["state"] == "interrupted", within=30, every=1.0)
     resumed = everywhere("replay", "resume", str(listed["id"]), "--rate", "10000", "--output", "json")
 
     assert resumed.code == 0, resumed.err
