@@ -126,8 +126,9 @@ class RabbitMQConsumption:
             if (reason := self._caution.judge(handle.returns)) is not None:
                 handle.intake.wire.end(reason)
                 return
+        if not self._arrived:
+            self._wake.set()
         self._arrived.append(delivery)
-        self._wake.set()
 
     async def _keep(self, intake: Intake) -> None:
         pauses = Pauses(self._options.first_pause, self._options.longest_pause)

@@ -44,6 +44,8 @@ CONTENT: Final = struct.Struct(">HHQ")
 """§4.2.6.1: class, weight (0) and size of the whole body; then flags and properties."""
 BEGUN_CONTENT: Final = struct.Struct(">BHIHHQ")
 """`FRAME` and `CONTENT`, which follow each other in the frame of a content header."""
+BODY_SIZE: Final = 8
+"""Bytes of its last part, the size of the whole body."""
 ANSWER: Final = struct.Struct(">QB")
 """basic.ack and basic.nack: delivery tag, and bits: 1 for `multiple`, of a nack 2 for `requeue`.
 

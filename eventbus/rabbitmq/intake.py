@@ -30,6 +30,7 @@ class Intake:
 
     def __init__(self, wire: Wire, queue: str, names: Names, on_arrival: Callable[[Delivery], None]) -> None:
         self.wire = wire
+        self._lost = wire.lost
         self._queue = queue
         self._names = names
         self._on_arrival = on_arrival
@@ -106,17 +107,18 @@ class Intake:
         self.wire.put(self.wire.reject(arrival.tag))
 
     def _take(self, arrival: Arrival) -> None:
-        if not self.wire.is_open:
+        if self._lost.done():
             return  # cancelled by the broker, which hands it over again
-        read = dead_message_of if arrival.exchange == self._names.dead else message_of
+        tag, exchange, _, redelivered, _, _ = arrival
+        read = dead_message_of if exchange == self._names.dead else message_of
         try:
             message = read(self._names, arrival)
         except BadProperties as error:
             self._refuse(arrival, error)
             return
-        number = attempt(message.headers)
-        handle = Handle(self, arrival.tag, _returns(arrival) if arrival.redelivered else 0)
-        self._on_arrival(Delivery(message, self._queue, number, arrival.redelivered, handle))
+        number = attempt(message.headers) if message.headers else 1
+        handle = Handle(self, tag, _returns(arrival) if redelivered else 0)
+        self._on_arrival(Delivery(message, self._queue, number, redelivered, handle))
 
 
 @value

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq import frames
+from eventbus.rabbitmq.alike import NOTHING, alike
 from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.ask import closed_by_broker
 
@@ -58,6 +59,8 @@ class Tap:
         self._header = b""
         self._body: list[bytes] = []
         self._missing = 0
+        self._alike = NOTHING
+        """The delivery before."""
 
     def resume(self) -> None:
         _call(self.on_room, None)
@@ -80,37 +83,69 @@ class Tap:
         """As nearly all come, one behind the other: each a method, a header, and a body of one frame."""
         if self._complete is not None:
             return at
-        size, room, on_arrival = len(data), largest - frames.AROUND, self.on_arrival
-        _, channel, _ = frames.FRAME.unpack_from(data, at)
-        while size - at >= _METHOD_BEGINS:
-            kind, number, method_size, of, method = frames.BEGUN_METHOD.unpack_from(data, at)
-            header_at = at + frames.AROUND + method_size
-            if of != frames.BASIC or method != frames.DELIVER or size - header_at < _CONTENT_BEGINS:
-                break
-            content, other, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(data, header_at)
-            body_at = header_at + frames.AROUND + header_size
-            behind: int = body_at + frames.AROUND + body_size
-            if (
-                behind > size
-                or kind != frames.METHOD
-                or content != frames.HEADER
-                or not channel == number == other
-                or method_size > room
-                or not frames.CONTENT.size <= header_size <= room
-                or body_size > room
-                or frames.FRAME.unpack_from(data, body_at) != (frames.BODY, number, body_size)
-                or not data[header_at - 1] == data[body_at - 1] == data[behind - 1] == frames.END
-            ):
-                break
-            at += _METHOD_BEGINS
-            at += 1 + data[at]
-            tag, bits = frames.ANSWER.unpack_from(data, at)
-            exchange, routing_key = _route(data[at + frames.ANSWER.size : header_at - 1])
-            header = data[header_at + _CONTENT_BEGINS : body_at - 1]
-            body = data[body_at + frames.FRAME.size : behind - 1]
-            _call(on_arrival, Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
-            at = behind
-        return at
+        size, room, hear = len(data), largest - frames.AROUND, self.on_arrival
+        _, number, _ = frames.FRAME.unpack_from(data, at)
+        read, before_body, begin, middle, end = self._alike
+        while True:
+            if at + before_body < size:
+                begins, tag, bits, route, goes_on, length, header, ends, part = read(data, at)
+                body_at = at + before_body
+                behind = body_at + length
+                if (
+                    begins == begin
+                    and goes_on == middle
+                    and ends == end
+                    and length == part <= room
+                    and behind < size
+                    and data[behind] == frames.END
+                ):
+                    exchange, routing_key = _route(route)
+                    body = data[body_at:behind]
+                    try:
+                        hear(Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
+                    except Exception as error:  # noqa: BLE001  as in `_call`
+                        _failed(error)
+                    at = behind + 1
+                    continue
+            taken_to = self._takes_delivery(number, data, at, room)
+            if taken_to == at:
+                return at
+            at = taken_to
+            read, before_body, begin, middle, end = self._alike
+
+    def _takes_delivery(self, channel: int, data: bytes, at: int, room: int) -> int:
+        """The one that lies there as a whole, and where it ends; the next may be read as one like it."""
+        size = len(data)
+        if size - at < _METHOD_BEGINS:
+            return at
+        kind, number, method_size, of, method = frames.BEGUN_METHOD.unpack_from(data, at)
+        header_at = at + frames.AROUND + method_size
+        if of != frames.BASIC or method != frames.DELIVER or size - header_at < _CONTENT_BEGINS:
+            return at
+        content, other, header_size, _, _, body_size = frames.BEGUN_CONTENT.unpack_from(data, header_at)
+        body_at = header_at + frames.AROUND + header_size
+        behind: int = body_at + frames.AROUND + body_size
+        if (
+            behind > size
+            or kind != frames.METHOD
+            or content != frames.HEADER
+            or not channel == number == other
+            or method_size > room
+            or not frames.CONTENT.size <= header_size <= room
+            or body_size > room
+            or frames.FRAME.unpack_from(data, body_at) != (frames.BODY, number, body_size)
+            or not data[header_at - 1] == data[body_at - 1] == data[behind - 1] == frames.END
+        ):
+            return at
+        answer_at = at + _METHOD_BEGINS
+        answer_at += 1 + data[answer_at]
+        tag, bits = frames.ANSWER.unpack_from(data, answer_at)
+        exchange, routing_key = _route(data[answer_at + frames.ANSWER.size : header_at - 1])
+        header = data[header_at + _CONTENT_BEGINS : body_at - 1]
+        body = data[body_at + frames.FRAME.size : behind - 1]
+        self._alike = alike(data, at, answer_at, header_at, body_at)
+        _call(self.on_arrival, Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
+        return behind
 
     def _takes_method(self, data: bytes, begin: int, end: int) -> bool:
         self._complete = None  # a channel that is closed in the middle of a content never gets the rest
@@ -202,4 +237,8 @@ def _call(listener: Callable[[Heard], None], heard: Heard) -> None:
     try:
         listener(heard)
     except Exception as error:  # noqa: BLE001
-        get_logger("eventbus.rabbitmq").error("frame.failed", error=describe(error), exc_info=True)
+        _failed(error)
+
+
+def _failed(error: Exception) -> None:
+    get_logger("eventbus.rabbitmq").error("frame.failed", error=describe(error), exc_info=error)

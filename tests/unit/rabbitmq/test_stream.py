@@ -36,6 +36,7 @@ class Heard:
     """What came out of a stream at either end."""
 
     told: list[object] = field(default_factory=list[object])
+    headers: list[bytes] = field(default_factory=list[bytes])
     bodies: list[bytes] = field(default_factory=list[bytes])
     closed: list[Exception] = field(default_factory=list[Exception])
     left: bytes = b""
@@ -52,6 +53,7 @@ async def hear(pieces: Iterable[bytes], *, largest: int = 131_072) -> Heard:
 
     def arrived(arrival: Any) -> None:
         heard.told.append((arrival.tag, arrival.exchange, arrival.routing_key, arrival.redelivered))
+        heard.headers.append(arrival.header)
         heard.bodies.append(arrival.body)
 
     tap.on_arrival, tap.on_confirm, tap.on_return = arrived, heard.told.append, heard.told.append
@@ -130,6 +132,43 @@ def test_they_may_come_in_any_pieces(places: list[int]) -> None:
     heard = asyncio.run(hear(cut(OURS + THEIRS, places)))
 
     assert (heard.told, heard.left) == (TOLD, THEIRS)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> bytes:
+    """Some after another, most of which look like the one before."""
+    tags, channels = itertools.count(1), st.sampled_from([HOT, HOT, HOT, COLD])
+    written: list[bytes] = []
+    for body in draw(st.lists(st.binary(max_size=3), min_size=2, max_size=8)):
+        key, event_id = draw(st.sampled_from(["a.b", "a.c", "a.longer"])), draw(st.sampled_from("12"))
+        consumer = draw(st.sampled_from(["ctag", "ctag", "other"]))
+        method = Basic.Deliver(consumer, next(tags), draw(st.booleans()), "events", key)
+        header = ContentHeader(0, len(body), Basic.Properties(message_id=event_id))
+        parts = [ContentBody(body)] if body else []
+        written.append(frames(draw(channels), method, header, *parts))
+    return b"".join(written)
+
+
+@given(deliveries())
+def test_deliveries_that_look_alike_are_what_they_are_one_by_one(data: bytes) -> None:
+    together = asyncio.run(hear([data]))
+    assert together == asyncio.run(hear([data[at : at + 1] for at in range(len(data))]))
+    assert together.error is None
+
+
+@settings(max_examples=400, deadline=None)
+@given(deliveries(), st.data())
+def test_a_delivery_that_is_damaged_is_never_taken_for_one_like_the_one_before(
+    data: bytes, drawn: st.DataObject
+) -> None:
+    at, damage = drawn.draw(st.integers(0, len(data) - 1)), drawn.draw(st.integers(1, 255))
+    damaged = data[:at] + bytes([data[at] ^ damage]) + data[at + 1 :]
+
+    together = asyncio.run(hear([damaged]))
+    apart = asyncio.run(hear([damaged[at : at + 1] for at in range(len(damaged))]))
+
+    assert (together.told, together.headers, together.bodies) == (apart.told, apart.headers, apart.bodies)
+    assert (together.error is None) == (apart.error is None)
 
 
 class Peer(asyncio.Transport):
