@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from eventbus.envelope import Envelope
@@ -13,6 +13,9 @@ from eventbus.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+Run = Coroutine[Any, Any, None]
+"""Of a handler, with what is around it: to be awaited."""
 
 
 class Prepare(Protocol):

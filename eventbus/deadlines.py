@@ -9,14 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from collections.abc import Awaitable, Callable, Generator
+import time
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 MOMENT: Final = 0.01
 """Seconds by which a limit may end late; it never ends early."""
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _coroutine(steps: Callable[P, Generator[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """`types.coroutine`, of whose result the type checkers know only that it can be awaited."""
+    return cast("Callable[P, Coroutine[Any, Any, T]]", types.coroutine(steps))
 
 
 class Deadlines:
@@ -38,26 +46,47 @@ class Deadlines:
         self._context = contextvars.Context()
         """Of nobody: the timer outlives whoever set it."""
 
-    async def within(self, seconds: float, awaited: Awaitable[T]) -> T:
+    @_coroutine
+    def within(self, seconds: float, awaited: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
         """What it gives. After so many seconds it hears of a cancellation, and this raises `late()`.
 
-        A cancellation from elsewhere stays one, as in `asyncio.timeout`.
+        A cancellation from elsewhere stays one, as in `asyncio.timeout`. What never waits cannot be
+        ended, and costs nothing here: the limit is set when it waits for the first time.
         """
-        # Of a known loop: to find the one that runs, Python 3.11 asks the system who this process is.
-        if (loop := self._loop) is None or (task := asyncio.current_task(loop)) is None:
-            loop, task = self._begin()
-        ends_at = loop.time() + seconds
-        self._running[task] = ends_at, task.cancelling()
-        if ends_at < self._looks_at:
-            self._look(loop, ends_at)
+        began = time.monotonic()
         try:
-            result = await awaited
+            waits_for = awaited.send(None)
+        except StopIteration as ended:
+            done: T = ended.value
+            return done
+        task = self._limit(began + seconds)
+        try:
+            while True:  # as `await` goes on after the first step (PEP 380)
+                try:
+                    yield waits_for
+                except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
+                    waits_for = awaited.throw(error)
+                else:
+                    result: Any = yield from awaited  # type: ignore[misc]  # as in every coroutine
+                    break
+        except StopIteration as ended:
+            result = ended.value
         except BaseException as error:
             if self._was_late(task) and isinstance(error, asyncio.CancelledError):
                 raise self._late() from None
             raise
         self._was_late(task)
-        return result
+        return result  # type: ignore[no-any-return]  # what it gives
+
+    def _limit(self, ends_at: float) -> asyncio.Task[Any]:
+        """The task that runs, which is cancelled then."""
+        # Of a known loop: to find the one that runs, Python 3.11 asks the system who this process is.
+        if (loop := self._loop) is None or (task := asyncio.current_task(loop)) is None:
+            loop, task = self._begin()
+        self._running[task] = ends_at, task.cancelling()
+        if ends_at < self._looks_at:
+            self._look(loop, ends_at)
+        return task
 
     def _begin(self) -> tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]:
         """On the loop that runs now: the timer of another would never fire."""

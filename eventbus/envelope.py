@@ -24,13 +24,17 @@ E = TypeVar("E")
 Wrapped = TypeVar("Wrapped", bound=Event)
 
 MAX_ID: Final = 255
-_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_is_rfc_3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+).fullmatch
 
 
 def _in_utc(value: object) -> datetime:
     """The one validator of a time: pydantic's own before and after it would cost as much again."""
-    if isinstance(value, str) and _RFC_3339.fullmatch(value) is not None:
+    if isinstance(value, str) and _is_rfc_3339(value):
         value = datetime.fromisoformat(value.upper())
+        if value.tzinfo is UTC:
+            return value
     if not isinstance(value, datetime):
         problem = "must be RFC 3339 with an offset, such as '2025-02-15T10:00:00Z'"
         raise ValueError(problem)  # noqa: TRY004  a TypeError would pass through pydantic

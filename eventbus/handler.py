@@ -30,6 +30,9 @@ class Handler:
         self._batched = member.subscription.batch is not None
         self._function = member.subscription.function
         self._is_async = is_async(self._function)
+        self._wants_data_only = self._is_async and not (
+            self._batched or self._parameter.enveloped or self._plan.depends or self._asks
+        )
         self._registry = registry
         self._lifetime = lifetime
         self._threads = threads
@@ -58,6 +61,8 @@ class Handler:
 
     def call(self, context: Context) -> Awaitable[object]:
         """What the function returns is for `take`, unless it is None."""
+        if self._wants_data_only:  # as most do
+            return cast("Awaitable[object]", self._function(context.envelopes[0].__dict__["data"]))
         if self._batched:
             event: object = [each if self._parameter.enveloped else each.data for each in context.envelopes]
         else:

@@ -12,6 +12,7 @@ from eventbus.headers import rerun_of
 from eventbus.outcome import ACK, Outcome
 from eventbus.store import Claim, InboxKey
 from eventbus.transport import Delivery
+from eventbus.value import made
 
 PAUSE: Final = 1.0
 """Seconds until a handler without an inbox tries a store again that has gone away."""
@@ -108,7 +109,8 @@ class Once:
 
     def key(self, delivery: Delivery, envelope: Envelope[Any]) -> InboxKey:
         headers = delivery.message.headers
-        return InboxKey(self._subscription, envelope.event_id, rerun_of(headers) if headers else "")
+        rerun = rerun_of(headers) if headers else ""
+        return made(InboxKey, (self._subscription, envelope.__dict__["event_id"], rerun))
 
     async def admit(self, readable: Sequence[Readable]) -> Admitted:
         return _sorted(readable, await self._claims.claim(keys_of(readable), self._stop))

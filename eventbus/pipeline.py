@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from eventbus.codec import Codec
 from eventbus.context import Context
 from eventbus.effect import Effect
-from eventbus.envelope import Envelope
 from eventbus.errors import EventBusError, describe, shorten
 from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
@@ -23,6 +22,7 @@ from eventbus.service import Member
 from eventbus.store import StoreUnavailable
 from eventbus.topic import matches
 from eventbus.transport import Delivery
+from eventbus.value import made
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -51,6 +51,7 @@ class Pipeline:
         self._prepare = publisher.prepare
         self._retry = member.subscription.retry
         self._onion = compose([make(member) for make in middleware], self._run)
+        self._log_of = self._logger
         self._log = get_logger("eventbus.pipeline").bind(service=member.service, subscription=member.queue)
 
     async def admit(self, deliveries: Sequence[Delivery]) -> Admitted:
@@ -83,7 +84,7 @@ class Pipeline:
                 ]
             else:
                 for delivery, _, key in readable:
-                    ended.append(Ended(delivery, ACK, key))
+                    ended.append(made(Ended, (delivery, ACK, key)))
                 return ended
         return ended
 
@@ -118,7 +119,8 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append(Ended(delivery, self._failed(delivery, error)))
             else:
-                readable.append(Readable(delivery, envelope, self._admission.key(delivery, envelope)))
+                key = self._admission.key(delivery, envelope)
+                readable.append(made(Readable, (delivery, envelope, key)))
         return readable, ended
 
     async def _run(self, context: Context) -> None:
@@ -170,15 +172,15 @@ class Pipeline:
 
     def _context(self, readable: Sequence[Readable]) -> Context:
         delivery, envelope, _ = readable[0]
-        envelopes: tuple[Envelope[Any], ...] = (envelope,)
         attempt, headers = delivery.attempt, delivery.message.headers
-        reruns: tuple[str, ...] = (rerun_of(headers),) if headers else _NO_RERUN
-        if len(readable) > 1:
-            envelopes = tuple([envelope for _, envelope, _ in readable])
-            attempt = max([delivery.attempt for delivery, *_ in readable])
-            reruns = tuple([rerun_of(delivery.message.headers) for delivery, *_ in readable])
-        replay = replay_id(headers) if headers else None
-        return Context(self._queue, envelopes, attempt, replay, reruns, self._prepare, self._logger)
+        if len(readable) == 1 and not headers:
+            return Context(self._queue, (envelope,), attempt, None, _NO_RERUN, self._prepare, self._log_of)
+        envelopes = tuple([envelope for _, envelope, _ in readable])
+        attempt = max([delivery.attempt for delivery, *_ in readable])
+        reruns = tuple([rerun_of(delivery.message.headers) for delivery, *_ in readable])
+        return Context(
+            self._queue, envelopes, attempt, replay_id(headers), reruns, self._prepare, self._log_of
+        )
 
     def _logger(self, context: Context) -> FilteringBoundLogger:
         envelope = context.envelope

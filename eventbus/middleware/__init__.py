@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from eventbus.context import Context
+from eventbus.context import Context, Run
 from eventbus.middleware.logging import log_failures
 from eventbus.middleware.timeout import limit_time
 from eventbus.service import Member
 
-Proceed = Callable[[Context], Awaitable[None]]
+Proceed = Callable[[Context], Run]
 """The rest of the onion; returns when the handler has succeeded, raises its error otherwise."""
 
-Middleware = Callable[[Context, Proceed], Awaitable[None]]
+Middleware = Callable[[Context, Proceed], Run]
 """One layer: calls `proceed(context)` once, and may do something before, after or instead."""
 
 MakeMiddleware = Callable[[Member], Middleware]

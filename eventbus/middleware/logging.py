@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from eventbus.context import Context
+from eventbus.context import Context, Run
 from eventbus.errors import HandlerTimeout, Reject, RetryLater, describe
 from eventbus.service import Member
 
@@ -12,10 +12,8 @@ _EXPECTED = (RetryLater, Reject, HandlerTimeout)
 """Their message says it all: a traceback would only hide it."""
 
 
-def log_failures(
-    _member: Member,
-) -> Callable[[Context, Callable[[Context], Awaitable[None]]], Awaitable[None]]:
-    async def layer(context: Context, proceed: Callable[[Context], Awaitable[None]]) -> None:
+def log_failures(_member: Member) -> Callable[[Context, Callable[[Context], Run]], Run]:
+    async def layer(context: Context, proceed: Callable[[Context], Run]) -> None:
         try:
             await proceed(context)
         except Exception as error:

@@ -38,20 +38,21 @@ class Caution:
         self._most = prefetch
         self._stage = Stage.LOOKING if is_needed and prefetch > 1 else Stage.TRUSTING
         self._above_suspicion = 0
+        self.is_over = self._stage is Stage.TRUSTING
+        """Nothing is judged any more."""
 
     @property
     def prefetch(self) -> int:
         return 1 if self._stage is Stage.CAREFUL else self._most
 
-    @property
-    def is_over(self) -> bool:
-        """Nothing is judged any more."""
-        return self._stage is Stage.TRUSTING
-
     def handing_over(self) -> None:
         """What has come so far goes to the handlers."""
         if self._stage is Stage.LOOKING:
-            self._stage = Stage.TRUSTING
+            self._trust()
+
+    def _trust(self) -> None:
+        self._stage = Stage.TRUSTING
+        self.is_over = True
 
     def judge(self, returns: int) -> BeginAgain | None:
         """Why another consumer is needed, before the delivery that came back so often is handed over."""
@@ -69,7 +70,7 @@ class Caution:
             case Stage.CAREFUL:
                 self._above_suspicion += 1
                 if self._above_suspicion > min(self._most, _LONGEST_PROOF):
-                    self._stage = Stage.TRUSTING
+                    self._trust()
                     return BeginAgain("what could have killed workers is through")
             case _:
                 pass

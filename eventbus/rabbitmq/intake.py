@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from eventbus.headers import attempt
 from eventbus.logs import get_logger
@@ -14,7 +15,7 @@ from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
 from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import Delivery
-from eventbus.value import value
+from eventbus.value import made
 
 AT_A_TIME: Final = 32
 """Answers that a quorum queue takes from a channel before it has carried out the first
@@ -33,6 +34,7 @@ class Intake:
         self._lost = wire.lost
         self._queue = queue
         self._names = names
+        self._dead = names.dead
         self._on_arrival = on_arrival
         self._floor = 0
         """Every delivery up to this tag is settled."""
@@ -54,7 +56,7 @@ class Intake:
             return
         self._settle(acked)
         # One answer for all up to the last tag below which nothing is open.
-        together = [tag for tag in acked if tag <= self._floor]
+        together = acked[: bisect_right(acked, self._floor)]
         answers = [self.wire.ack(together[-1], multiple=len(together) > 1)] if together else []
         answers += [self.wire.ack(tag) for tag in acked[len(together) :]]
         await self._answer(answers)
@@ -93,7 +95,11 @@ class Intake:
         floor, settled = self._floor, self._settled
         return sorted({tag for tag in tags if tag > floor and tag not in settled})
 
-    def _settle(self, tags: Iterable[int]) -> None:
+    def _settle(self, tags: Sequence[int]) -> None:
+        """In their order."""
+        if not self._settled and tags[0] == self._floor + 1 and tags[-1] == self._floor + len(tags):
+            self._floor = tags[-1]  # as mostly: the next ones, and none is left out
+            return
         self._settled.update(tags)
         while self._floor + 1 in self._settled:
             self._floor += 1
@@ -110,24 +116,23 @@ class Intake:
         if self._lost.done():
             return  # cancelled by the broker, which hands it over again
         tag, exchange, _, redelivered, _, _ = arrival
-        read = dead_message_of if exchange == self._names.dead else message_of
+        read = dead_message_of if exchange == self._dead else message_of
         try:
             message = read(self._names, arrival)
         except BadProperties as error:
             self._refuse(arrival, error)
             return
         number = attempt(message.headers) if message.headers else 1
-        handle = Handle(self, tag, _returns(arrival) if redelivered else 0)
+        handle = made(Handle, (self, tag, _returns(arrival) if redelivered else 0))
         self._on_arrival(Delivery(message, self._queue, number, redelivered, handle))
 
 
-@value
-class Handle:
+class Handle(NamedTuple):
     """What `Delivery.tag` is here."""
 
     intake: Intake
     tag: int
-    returns: int = 0
+    returns: int
     """How often it was handed over before and came back without an outcome."""
 
 

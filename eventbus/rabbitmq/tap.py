@@ -12,6 +12,7 @@ from eventbus.rabbitmq import frames
 from eventbus.rabbitmq.alike import NOTHING, alike
 from eventbus.rabbitmq.arrival import Arrival
 from eventbus.rabbitmq.ask import closed_by_broker
+from eventbus.value import made
 
 
 class Confirm(NamedTuple):
@@ -102,7 +103,7 @@ class Tap:
                     exchange, routing_key = _route(route)
                     body = data[body_at:behind]
                     try:
-                        hear(Arrival(tag, exchange, routing_key, bits & 1 == 1, header, body))
+                        hear(made(Arrival, (tag, exchange, routing_key, bits & 1 == 1, header, body)))
                     except Exception as error:  # noqa: BLE001  as in `_call`
                         _failed(error)
                     at = behind + 1

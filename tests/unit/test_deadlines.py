@@ -78,7 +78,7 @@ async def test_limits_of_any_length_end_in_their_order_and_never_early(
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
-    waiting = asyncio.create_task(Deadlines().within(5, asyncio.sleep(10)))
+    waiting = asyncio.create_task(sleep_within(5))
     await asyncio.sleep(0)
     waiting.cancel()
 
@@ -88,7 +88,7 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 async def test_a_cancellation_in_the_moment_in_which_it_ends_stays_one() -> None:
     """Whoever stops a program must not hear of a timeout instead."""
-    waiting = asyncio.create_task(Deadlines().within(0.01, asyncio.sleep(10)))
+    waiting = asyncio.create_task(sleep_within(0.01))
     loop = asyncio.get_running_loop()
     loop.call_later(0.005, lambda: (time.sleep(0.03), loop.call_soon(waiting.cancel)))
 
@@ -183,7 +183,7 @@ async def test_what_has_begun_goes_on_as_if_it_had_been_awaited_from_the_start()
     assert not begun.is_done
 
     with pytest.raises(TimeoutError):
-        await Deadlines().within(0.02, begun)
+        await Deadlines().within(0.02, rest_of(begun))
 
     assert steps == ["first", "second", "cleaned up"]
 
@@ -207,7 +207,7 @@ def test_what_was_to_end_on_another_loop_delays_nothing_on_this_one() -> None:
     async def takes_too_long() -> None:
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):
-                await deadlines.within(0.05, asyncio.Event().wait())
+                await deadlines.within(0.05, asyncio.sleep(10))
 
     for _ in range(10):
         asyncio.run(is_left_in_time())
@@ -221,3 +221,11 @@ async def nothing() -> None:
 def is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def rest_of(begun: Begun) -> None:
+    await begun
+
+
+async def sleep_within(seconds: float) -> None:
+    await Deadlines().within(seconds, asyncio.sleep(10))
