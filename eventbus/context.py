@@ -14,9 +14,6 @@ from eventbus.outgoing import Outgoing
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-Run = Coroutine[Any, Any, None]
-"""Of a handler, with what is around it: to be awaited."""
-
 
 class Prepare(Protocol):
     """Wraps and encodes an event; raises `InvalidEvent`."""
@@ -112,3 +109,7 @@ class Context:
             "correlation_id": cause.correlation_id or cause.event_id,
         }
         return {**caused, **options}
+
+
+Proceed = Callable[[Context], Coroutine[Any, Any, None]]
+"""One run, or the rest of what is around it: returns when it has succeeded, or raises its error."""

@@ -62,7 +62,8 @@ class Handler:
     def call(self, context: Context) -> Awaitable[object]:
         """What the function returns is for `take`, unless it is None."""
         if self._wants_data_only:  # as most do
-            return cast("Awaitable[object]", self._function(context.envelopes[0].__dict__["data"]))
+            ran: Awaitable[object] = self._function(context.envelopes[0].__dict__["data"])
+            return ran
         if self._batched:
             event: object = [each if self._parameter.enveloped else each.data for each in context.envelopes]
         else:

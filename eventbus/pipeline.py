@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from eventbus.codec import Codec
 from eventbus.context import Context
 from eventbus.effect import Effect
-from eventbus.errors import EventBusError, describe, shorten
+from eventbus.errors import shorten
 from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
-from eventbus.middleware import MakeMiddleware, compose
+from eventbus.middleware import Middleware, compose
 from eventbus.once import Admission, Admitted, Ended, Readable, keys_of
+from eventbus.ordinary import ordinary
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.reading import Reading
@@ -40,17 +40,16 @@ class Pipeline:
         admission: Admission,
         codec: Codec,
         publisher: Publisher,
-        middleware: Sequence[MakeMiddleware],
+        middleware: Sequence[Middleware],
     ) -> None:
         self._member = member
         self._handler = handler
-        self._effect = effect
         self._admission = admission
         self._reading = Reading(codec, handler.read, handler.classes)
         self._queue = member.queue
         self._prepare = publisher.prepare
         self._retry = member.subscription.retry
-        self._onion = compose([make(member) for make in middleware], self._run)
+        self._onion = compose(middleware, member, effect.__call__)
         self._log_of = self._logger
         self._log = get_logger("eventbus.pipeline").bind(service=member.service, subscription=member.queue)
 
@@ -77,7 +76,7 @@ class Pipeline:
                 readable, handled, _ = await self._admission.admit_again(readable)
                 ended += handled
             except BaseException as raised:  # noqa: BLE001 -- the policy decides what it means
-                error, apart = self._ordinary(raised), len(readable) > 1
+                error, apart = ordinary(raised, self._queue), len(readable) > 1
                 return ended + [
                     Ended(delivery, self._failed(delivery, error, apart=apart), key)
                     for delivery, _, key in readable
@@ -122,24 +121,6 @@ class Pipeline:
                 key = self._admission.key(delivery, envelope)
                 readable.append(made(Readable, (delivery, envelope, key)))
         return readable, ended
-
-    async def _run(self, context: Context) -> None:
-        try:
-            await self._effect(context)
-        except Exception:
-            raise
-        except BaseException as raised:
-            raise self._ordinary(raised) from raised
-
-    def _ordinary(self, raised: BaseException) -> Exception:
-        """An error of this run, where it would end more than that; raises what is meant to."""
-        if isinstance(raised, Exception):
-            return raised
-        if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
-            raise raised
-        if isinstance(raised, asyncio.CancelledError):
-            return HandlerCancelled(self._queue)
-        return HandlerExited(self._queue, raised)
 
     def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:
         """`apart`: nobody knows which event of its batch it was; each is tried again alone before it dies."""
@@ -193,24 +174,3 @@ class Pipeline:
 
 
 _NO_RERUN: Final = ("",)
-
-
-class HandlerCancelled(EventBusError):
-    """A handler raised CancelledError although nobody cancelled it: something it awaited was cancelled."""
-
-    def __init__(self, subscription: str) -> None:
-        self.subscription = subscription
-        super().__init__(f"{subscription}: something that the handler awaited was cancelled")
-
-
-class HandlerExited(EventBusError):
-    """A handler raised SystemExit, or another exception that is no Exception: its process goes on."""
-
-    def __init__(self, subscription: str, error: BaseException) -> None:
-        self.subscription = subscription
-        super().__init__(f"{subscription} raised {describe(error)}")
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

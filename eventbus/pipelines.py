@@ -12,7 +12,7 @@ from eventbus.dependency import InTransaction
 from eventbus.effect import Committed, Effect, FirstHandled
 from eventbus.errors import InvalidSubscription
 from eventbus.handler import Handler
-from eventbus.middleware import DEFAULT, MakeMiddleware
+from eventbus.middleware import DEFAULT, Middleware
 from eventbus.once import Admission, Everything, Once
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
@@ -38,7 +38,7 @@ class Pipelines:
         publisher: Publisher,
         codec: Codec,
         shared: ServiceStore | None = None,
-        middleware: Sequence[MakeMiddleware] = DEFAULT,
+        middleware: Sequence[Middleware] = DEFAULT,
     ) -> None:
         self._publisher = publisher
         self._codec = codec

@@ -72,10 +72,9 @@ class _Plain:
             self._resting -= 1
             return None
         body = message.body
-        if (
-            message.content_type != CONTENT_TYPE
-            or len(body) > self._longest
-            or has_long_number(body, self._limits)
+        if message.content_type != CONTENT_TYPE or (
+            (size := len(body)) > self._limits.digits
+            and (size > self._longest or has_long_number(body, self._limits))
         ):
             return None
         try:
@@ -90,7 +89,8 @@ class _Plain:
             # Else a name stands twice, or there is one that nobody here knows.
             and _says_no_more(body, len(envelope.__pydantic_fields_set__) + self._names(members["data"]))
         ):
-            self._misses = 0
+            if self._misses:
+                self._misses = 0
             return envelope
         self._missed()
         return None

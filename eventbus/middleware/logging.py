@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from eventbus.context import Context, Run
+from eventbus.context import Context, Proceed
 from eventbus.errors import HandlerTimeout, Reject, RetryLater, describe
+from eventbus.ordinary import ordinary
 from eventbus.service import Member
 
 _EXPECTED = (RetryLater, Reject, HandlerTimeout)
 """Their message says it all: a traceback would only hide it."""
 
 
-def log_failures(_member: Member) -> Callable[[Context, Callable[[Context], Run]], Run]:
-    async def layer(context: Context, proceed: Callable[[Context], Run]) -> None:
+def log_failures(member: Member, proceed: Proceed) -> Proceed:
+    """The outermost: what would have ended more than the run is an error of the run from here on."""
+
+    async def layer(context: Context) -> None:
         try:
             await proceed(context)
-        except Exception as error:
+        except BaseException as raised:
+            error = ordinary(raised, member.queue)
             unexpected = not isinstance(error, _EXPECTED)
             context.log.warning("handler.failed", error=describe(error), exc_info=unexpected)
-            raise
+            if error is raised:
+                raise
+            raise error from raised
 
     return layer

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from eventbus.context import Context, Run
+from eventbus.context import Proceed
 from eventbus.deadlines import Deadlines
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
 
-def limit_time(member: Member) -> Callable[[Context, Callable[[Context], Run]], Run]:
+def limit_time(member: Member, proceed: Proceed) -> Proceed:
     """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost."""
     timeout = member.subscription.timeout
-    deadlines = Deadlines(late=lambda: HandlerTimeout(member.queue, timeout))
-    return lambda context, proceed: deadlines.within(timeout, proceed(context))
+    within = Deadlines(late=lambda: HandlerTimeout(member.queue, timeout)).within
+    return lambda context: within(timeout, proceed(context))

@@ -16,7 +16,7 @@ from eventbus.envelope import envelope_from
 from eventbus.handler import Handler
 from eventbus.headers import ATTEMPT
 from eventbus.logs import get_logger
-from eventbus.middleware import DEFAULT, MakeMiddleware
+from eventbus.middleware import DEFAULT, Middleware
 from eventbus.once import Admission, Everything
 from eventbus.outcome import Outcome
 from eventbus.pipeline import Pipeline
@@ -105,7 +105,7 @@ class Bench:
         self,
         subscription: Subscription[..., Any],
         *,
-        middleware: Sequence[MakeMiddleware] = DEFAULT,
+        middleware: Sequence[Middleware] = DEFAULT,
         lifetime: Lifetime | None = None,
         admission: Admission | None = None,
     ) -> None:

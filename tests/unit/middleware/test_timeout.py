@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 
 import pytest
@@ -19,7 +20,7 @@ class OrderCreated(Event, type="order.created"):
 async def handler(event: OrderCreated) -> None: ...
 
 
-layer = limit_time(member_of(handler))
+around = functools.partial(limit_time, member_of(handler))
 
 
 async def test_a_run_within_its_time_is_left_alone():
@@ -30,7 +31,7 @@ async def test_a_run_within_its_time_is_left_alone():
         ran.append(context)
 
     context = a_context(wrapped(OrderCreated()))
-    await layer(context, proceed)
+    await around(proceed)(context)
     assert ran == [context]
 
 
@@ -44,7 +45,7 @@ async def test_a_run_over_its_time_is_cancelled_and_names_its_subscription():
             ended.append("cancelled")
 
     with pytest.raises(HandlerTimeout) as caught:
-        await layer(a_context(wrapped(OrderCreated())), hangs)
+        await around(hangs)(a_context(wrapped(OrderCreated())))
     assert (caught.value.subscription, caught.value.timeout) == ("shop.handler", 0.05)
     assert ended == ["cancelled"]
 
@@ -57,7 +58,7 @@ async def test_a_thread_over_its_time_is_left_behind():
 
     try:
         with pytest.raises(HandlerTimeout):
-            await layer(a_context(wrapped(OrderCreated())), hangs)
+            await around(hangs)(a_context(wrapped(OrderCreated())))
     finally:
         may_end.set()  # the loop waits for its threads when it ends
 
@@ -67,7 +68,7 @@ async def test_a_timeout_of_the_handlers_own_stays_what_it_is():
         raise TimeoutError("the bank does not answer")
 
     with pytest.raises(TimeoutError, match="the bank does not answer") as caught:
-        await layer(a_context(wrapped(OrderCreated())), fails)
+        await around(fails)(a_context(wrapped(OrderCreated())))
     assert not isinstance(caught.value, HandlerTimeout)
 
 
@@ -75,7 +76,7 @@ async def test_a_run_that_is_cancelled_from_outside_is_cancelled():
     async def hangs(_: object) -> None:
         await asyncio.Event().wait()
 
-    running = asyncio.ensure_future(layer(a_context(wrapped(OrderCreated())), hangs))
+    running = asyncio.ensure_future(around(hangs)(a_context(wrapped(OrderCreated()))))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,39 @@
+"""What ends one run of a handler, where it would end more than that."""
+
+from __future__ import annotations
+
+import asyncio
+
+from eventbus.errors import EventBusError, describe
+
+
+def ordinary(raised: BaseException, subscription: str) -> Exception:
+    """An error of this run; raises what is meant to end more: an interrupt, or a cancellation of its task."""
+    if isinstance(raised, Exception):
+        return raised
+    if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
+        raise raised
+    if isinstance(raised, asyncio.CancelledError):
+        return HandlerCancelled(subscription)
+    return HandlerExited(subscription, raised)
+
+
+class HandlerCancelled(EventBusError):
+    """A handler raised CancelledError although nobody cancelled it: something it awaited was cancelled."""
+
+    def __init__(self, subscription: str) -> None:
+        self.subscription = subscription
+        super().__init__(f"{subscription}: something that the handler awaited was cancelled")
+
+
+class HandlerExited(EventBusError):
+    """A handler raised SystemExit, or another exception that is no Exception: its process goes on."""
+
+    def __init__(self, subscription: str, error: BaseException) -> None:
+        self.subscription = subscription
+        super().__init__(f"{subscription} raised {describe(error)}")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
