@@ -126,34 +126,32 @@ class ConfirmLane:
                 calls.append(call)
 
     def _send_piece(self, call: Call) -> bool:
-        """Whether there was room for any of it."""
+        """Whether there was room for any of it: beside others, or alone if it is larger than the window."""
         parcels, fates, in_flight, wire = call.parcels, call.fates, self._in_flight, self._wire
-        position, piece = call.sent, 0
+        tag, waited_for, held, piece = self._next_tag, self._waited_for, self._bytes, 0
+        most, most_bytes, number, max_body = self._window, self._window_bytes, wire.number, wire.max_body
         is_alone = len(parcels) == 1 and not in_flight
-        number, max_body, parts = wire.number, wire.max_body, list[bytes]()
-        while position < len(parcels) and piece < _PIECE:
+        parts = list[bytes]()
+        position = call.sent
+        for position in range(call.sent, len(parcels)):
             parcel = parcels[position]
             size = len(parcel.body) + len(parcel.properties)
-            if not self._fits(size):
+            if waited_for and (waited_for >= most or held + size > most_bytes or piece >= _PIECE):
                 break
             parts += publish_frames(number, parcel, max_body)
             fates[position] = SendFate.UNKNOWN
-            in_flight[self._next_tag] = call, position, size
-            self._next_tag += 1
-            self._waited_for += 1
-            self._bytes += size
+            in_flight[tag] = call, position, size
+            tag += 1
+            waited_for += 1
+            held += size
             piece += size
-            position += 1
+        else:
+            position = len(parcels)
+        has_room, call.sent = position > call.sent, position
+        self._next_tag, self._waited_for, self._bytes = tag, waited_for, held
         if parts:
             wire.put(b"".join(parts), at_once=is_alone)
-        has_room, call.sent = position > call.sent, position
         return has_room
-
-    def _fits(self, size: int) -> bool:
-        """Whether one more message fits the window beside those in flight; a large one may be alone there."""
-        return not self._waited_for or (
-            self._waited_for < self._window and self._bytes + size <= self._window_bytes
-        )
 
     def _confirmed(self, confirm: Confirm) -> None:
         last, in_flight, is_plain = confirm.tag, self._in_flight, confirm.taken and not self._returns
@@ -164,8 +162,11 @@ class ConfirmLane:
             if call.is_waited_for:
                 self._waited_for -= 1
                 self._bytes -= size
-            if is_plain:
-                call.answer(position, SendFate.CONFIRMED)
+            if is_plain:  # as `answer` does
+                call.fates[position] = SendFate.CONFIRMED
+                call.unanswered -= 1
+                if not call.unanswered:
+                    call.finish()
             else:
                 self._answer(tag, call, position, taken=confirm.taken)
         if confirm.multiple:

@@ -56,6 +56,8 @@ HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _ANSWER_FRAME: Final = struct.Struct(">BHIHHQBB")
 _END: Final = bytes([END])
+_END_AND_FRAME: Final = struct.Struct(">BBHI")
+"""The end of a frame, and what the next begins with."""
 
 
 @value
@@ -74,8 +76,7 @@ def publish_frames(number: int, parcel: Parcel, max_body: int) -> Sequence[bytes
     size = len(body)
     header = BEGUN_CONTENT.pack(HEADER, number, CONTENT.size + len(properties), BASIC, 0, size)
     if 0 < size <= max_body:
-        frame = FRAME.pack(BODY, number, size)
-        return method, header, properties, _END, frame, body, _END
+        return method, header, properties, _END_AND_FRAME.pack(END, BODY, number, size), body, _END
     frames = [method, header, properties, _END]
     for begin in range(0, size, max_body):
         part = body[begin : begin + max_body]
