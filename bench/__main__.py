@@ -14,7 +14,19 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import embedded, history, inbox, inbox_rows, memory, outbox, rabbitmq, redrive, sourcing, startup
+from bench import (
+    embedded,
+    history,
+    inbox,
+    inbox_rows,
+    memory,
+    outbox,
+    rabbitmq,
+    redrive,
+    sourcing,
+    startup,
+    steps,
+)
 from bench.peers import command as comparison
 from tests.support.lifeline import Lifeline
 from tests.support.rabbitmq_node import RabbitNode
@@ -26,6 +38,7 @@ WITHOUT_A_BROKER: Final[dict[str, Case]] = {
     "embedded": lambda given, console: embedded.run(given.rounds, console),
     "inbox-rows": lambda given, console: inbox_rows.run(given.rounds, given.rows, console),
     "sourcing": lambda given, console: sourcing.run(given.rounds, console),
+    "steps": lambda given, console: steps.run(given.rounds, console),
 }
 WITH_A_BROKER: Final[dict[str, Case]] = {
     "rabbitmq": lambda given, console: rabbitmq.run(given.url, given.rounds, console),

@@ -73,24 +73,25 @@ def read_properties(header: bytes) -> Properties:
         raise BadProperties(f"properties cannot be read: {error}") from None
 
 
-def read_usual(header: bytes) -> Usual | None:
+def read_usual(header: bytes, routing_key: str) -> Usual | None:
     """None where there are others, or fewer. Raises `BadProperties`.
 
     It takes a fraction of the time of `read_properties`, for the rest is known: mostly it is what stood in
-    properties as long as these that came before.
+    the properties that came before under this routing key.
     """
     try:
-        if (known := _known.get(len(header))) is not None:
+        known = _known.get(routing_key)
+        if known is not None and known.form.size == len(header):
             form, before_id, after_time, lasting = known
             before, event_id, seconds, after = form.unpack(header)
             if before == before_id and after == after_time:
                 return lasting, event_id.decode("utf-8", "backslashreplace"), _time(seconds)
-        return _read_usual(header)
+        return _read_usual(header, routing_key)
     except _NOT_READ as error:
         raise BadProperties(f"properties cannot be read: {error}") from None
 
 
-def _read_usual(header: bytes) -> Usual | None:
+def _read_usual(header: bytes, routing_key: str) -> Usual | None:
     flags = header[:2]
     if flags not in (_USUAL, _USUAL_COUNTED):
         return None
@@ -104,9 +105,9 @@ def _read_usual(header: bytes) -> Usual | None:
     (seconds,) = _SECONDS.unpack_from(header, end)
     before_id, after_time = header[:at], header[end + _SECONDS.size :]
     lasting = _around(before_id[:-1], after_time)
-    if len(header) <= _LONGEST_KNOWN:
+    if len(_known) < _MOST_KNOWN or routing_key in _known:
         form = _form(at, end - at, len(after_time))
-        _known[len(header)] = _Known(form, before_id, after_time, lasting)
+        _known[routing_key] = _Known(form, before_id, after_time, lasting)
     return lasting, header[at:end].decode("utf-8", "backslashreplace"), _time(seconds)
 
 
@@ -176,10 +177,9 @@ _USUAL: Final = b"\x90\xe8"
 """Flags of content type, delivery mode, id, time, type and app id."""
 _USUAL_COUNTED: Final = b"\xb0\xe8"
 """The same, and headers."""
-_LONGEST_KNOWN: Final = 512
-"""Bytes of properties that are remembered; which is also how many are."""
-_known: Final[dict[int, _Known]] = {}
-"""By their length."""
+_MOST_KNOWN: Final = 1024
+_known: Final[dict[str, _Known]] = {}
+"""By routing key."""
 _ID_AND_TIME: Final = 0x00C0
 _NEVER_RETURNED: Final = b"\x00\x00\x00\x1a\x10x-delivery-countl" + bytes(8)
 """All the headers of what comes from a quorum queue for the first time (RabbitMQ before 4.0)."""

@@ -10,8 +10,8 @@ from typing import Final
 from eventbus.errors import SendFate
 from eventbus.rabbitmq.ask import Lost
 from eventbus.rabbitmq.frames import Parcel, publish_frames
+from eventbus.rabbitmq.listening import Confirm, Returned
 from eventbus.rabbitmq.options import RabbitMQOptions
-from eventbus.rabbitmq.tap import Confirm, Returned
 from eventbus.rabbitmq.wire import Wire
 
 

@@ -99,3 +99,19 @@ def _method_frame(number: int, route: Route) -> bytes:
     name = NAME.pack(BASIC, PUBLISH) + b"\x00\x00"
     method = b"%b%c%b%c%b%c" % (name, len(to), to, len(key), key, route.mandatory)
     return FRAME.pack(METHOD, number, len(method)) + method + _END
+
+
+@lru_cache(maxsize=1024)
+def route(data: bytes) -> tuple[str, str]:
+    """Exchange and routing key, as deliveries and returns have them; there are few. Raises `ValueError`."""
+    exchange, at = text(data, 0)
+    routing_key, at = text(data, at)
+    if at != len(data):
+        raise ValueError(f"{at - len(data)} bytes missing")
+    return exchange, routing_key
+
+
+def text(data: bytes, at: int) -> tuple[str, int]:
+    """A short text, and where it ends."""
+    end = at + 1 + data[at]
+    return data[at + 1 : end].decode(), end

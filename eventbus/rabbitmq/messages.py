@@ -54,11 +54,12 @@ def _refuse_decimals(headers: Headers, message: Message) -> None:
 
 def message_of(names: Names, arrival: Arrival) -> Message:
     """What arrived, with the routing key it was first published with, and without the broker's headers."""
-    if arrival.exchange == names.events and (usual := read_usual(arrival.header)) is not None:
+    key = arrival.routing_key
+    if arrival.exchange == names.events and (usual := read_usual(arrival.header, key)) is not None:
         (content_type, event_type, source), event_id, sent_at = usual
         return Message(
             arrival.body,
-            arrival.routing_key,
+            key,
             NO_HEADERS,
             event_id,
             event_type,
@@ -72,7 +73,7 @@ def message_of(names: Names, arrival: Arrival) -> Message:
     timestamp = described.timestamp
     return Message(
         body=arrival.body,
-        routing_key=arrival.routing_key if timely else _first_routing_key(names, arrival),
+        routing_key=key if timely else _first_routing_key(names, arrival),
         headers=_headers(found) if found else NO_HEADERS,
         event_id=described.message_id,
         event_type=described.message_type,

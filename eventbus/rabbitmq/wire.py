@@ -17,8 +17,9 @@ from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq import frames
 from eventbus.rabbitmq.ask import Lost, ask, meaning
+from eventbus.rabbitmq.listening import OnArrival, OnConfirm, OnReturn, OnRoom, nobody
 from eventbus.rabbitmq.stream import HotStream
-from eventbus.rabbitmq.tap import OnArrival, OnConfirm, OnReturn, OnRoom, Tap, nobody
+from eventbus.rabbitmq.tap import Tap
 
 _CLOSE_TIMEOUT: Final = 5.0
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from eventbus.rabbitmq.arrival import BadProperties, Properties, read_properties, read_usual
 from eventbus.rabbitmq.fields import properties, usual_properties
 
+KEY = "order.created"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -40,9 +41,9 @@ def test_the_properties_of_our_own_messages_come_back_as_they_were(
     header = written(event_id, event_type, source, moment)
     assert usual_properties("application/json", event_id, moment, event_type, source) == header
     if source is not None:
-        assert read_usual(header) == (("application/json", event_type, source), event_id, moment)
-        assert read_usual(counted(header, 0)) == read_usual(header)
-        assert read_usual(counted(header, 1)) is None
+        assert read_usual(header, KEY) == (("application/json", event_type, source), event_id, moment)
+        assert read_usual(counted(header, 0), KEY) == read_usual(header, KEY)
+        assert read_usual(counted(header, 1), KEY) is None
     assert read_properties(header) == Properties(
         content_type="application/json",
         delivery_mode=2,
@@ -63,10 +64,10 @@ def read_both_ways(header: bytes) -> Properties | None:
         read = read_properties(header)
     except BadProperties:
         with suppress(BadProperties):
-            assert read_usual(header) is None
+            assert read_usual(header, KEY) is None
         return None
     lasting = read.content_type, read.message_type, read.app_id
-    assert read_usual(header) in (None, (lasting, read.message_id, read.timestamp))
+    assert read_usual(header, KEY) in (None, (lasting, read.message_id, read.timestamp))
     return read
 
 

@@ -18,8 +18,9 @@ from pamqp.heartbeat import Heartbeat
 
 from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.frames import Parcel, ack, nack, publish_frames
+from eventbus.rabbitmq.listening import Confirm, Returned
 from eventbus.rabbitmq.stream import HotStream
-from eventbus.rabbitmq.tap import Confirm, Returned, Tap
+from eventbus.rabbitmq.tap import Tap
 from eventbus.rabbitmq.topology import Route
 
 if TYPE_CHECKING:
