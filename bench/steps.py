@@ -127,9 +127,8 @@ async def _show(title: str, made: Round, rounds: int, console: Console) -> None:
         called = calls.total() if name == "together" else calls[name]
         table.add_row(name, f"{count / EVENTS:,.1f}", f"{called / EVENTS:.1f}")
     console.print(table)
-    console.print(
-        f"CPU: {min(took):.1f} µs at the least, {statistics.median(took):.1f} in the middle of {rounds} rounds\n"
-    )
+    middle = statistics.median(took)
+    console.print(f"CPU: {min(took):.1f} µs at the least, {middle:.1f} in the middle of {rounds} rounds\n")
 
 
 @contextmanager
