@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import sys
 import time
@@ -29,6 +30,8 @@ PAUSES: Final = (1.0, 8.0)
 """Seconds between two faults: at least, at most."""
 AT_ONCE: Final = MANY
 """Events of one call of those who publish many: enough for the second connection."""
+MOST_OPEN: Final = 10_000
+"""Events that are not handled yet. The books hold their ids: of more, they would be what grows."""
 DEAD_LETTERS_READ: Final = 100_000
 """More are counted as lost."""
 
@@ -66,10 +69,9 @@ class Soak:
 
     async def _publish_through(self, faults: Faults, buses: list[Bus]) -> bool:
         """Whether every publisher got through in the end."""
-        one_by_one = [Publishing(bus, self._ledger, timeout=TIMEOUT, pause=0.01) for bus in buses]
-        together = [
-            Publishing(bus, self._ledger, timeout=TIMEOUT, pause=0.5, at_once=AT_ONCE) for bus in buses
-        ]
+        publishing = functools.partial(Publishing, ledger=self._ledger, timeout=TIMEOUT, most_open=MOST_OPEN)
+        one_by_one = [publishing(bus, pause=0.01) for bus in buses]
+        together = [publishing(bus, pause=0.5, at_once=AT_ONCE) for bus in buses]
         publishings = [*one_by_one, *together]
         try:
             async with asyncio.timeout(self._seconds + CATCHING_UP), AsyncExitStack() as stack:

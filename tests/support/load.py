@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -59,8 +60,16 @@ class Publishing:
     confirmed."""
 
     def __init__(
-        self, bus: Bus, ledger: Ledger, *, timeout: float = 3.0, pause: float = 0.002, at_once: int = 1
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        *,
+        timeout: float = 3.0,
+        pause: float = 0.002,
+        at_once: int = 1,
+        most_open: float = math.inf,
     ) -> None:
+        """`most_open`: ids in the ledger's memory with which it waits until some are settled."""
         self.slowest = 0.0
         """Seconds that the longest call took."""
         self.failures: deque[SendFailed] = deque(maxlen=_FAILURES_KEPT)
@@ -70,6 +79,7 @@ class Publishing:
         self._timeout = timeout
         self._pause = pause
         self._at_once = at_once
+        self._most_open = most_open
         self._stopping = False
 
     @asynccontextmanager
@@ -136,6 +146,8 @@ class Publishing:
             numbers = range(first, first + self._at_once)
             await self._until_confirmed([numbered_id(series, number) for number in numbers])
             await asyncio.sleep(self._pause)
+            while self._ledger.count_remembered > self._most_open and not self._stopping:
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE)
             if self._stopping:
                 return
 
