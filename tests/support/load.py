@@ -146,10 +146,13 @@ class Publishing:
             numbers = range(first, first + self._at_once)
             await self._until_confirmed([numbered_id(series, number) for number in numbers])
             await asyncio.sleep(self._pause)
-            while self._ledger.count_remembered > self._most_open and not self._stopping:
+            while not self._stopping and self._has_enough():  # noqa: ASYNC110  the ledger sends no word
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
             if self._stopping:
                 return
+
+    def _has_enough(self) -> bool:
+        return self._ledger.count_remembered > self._most_open
 
     async def _until_confirmed(self, event_ids: Sequence[str]) -> None:
         while True:
