@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from eventbus.rabbitmq import frames
+from eventbus.rabbitmq.arrival import NEVER_RETURNED
 from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.supervisor import LinkState
 from eventbus.rabbitmq.wire import Wire
@@ -19,8 +20,6 @@ CHANNEL: Final = 1
 FRAME_MAX: Final = 131_072
 _PUBLISH: Final = frames.NAME.pack(frames.BASIC, frames.PUBLISH) + b"\x00\x00"
 """What no event holds: there is no such octet in JSON."""
-_COUNTED: Final = b"\x00\x00\x00\x1a\x10x-delivery-countl" + bytes(8)
-"""As RabbitMQ 3.10 writes it on what comes from a quorum queue for the first time."""
 _HEADERS: Final = 0x2000
 """The flag for them."""
 
@@ -120,7 +119,7 @@ def deliveries(published: bytes, event_id: str, first: int, count: int, route: t
     body = published[body_at : body_at + body_size]
     behind_type = 3 + properties[2]
     flags = int.from_bytes(properties[:2]) | _HEADERS
-    counted = flags.to_bytes(2) + properties[2:behind_type] + _COUNTED + properties[behind_type:]
+    counted = flags.to_bytes(2) + properties[2:behind_type] + NEVER_RETURNED + properties[behind_type:]
     id_before = event_id.encode()
     parts: list[bytes] = []
     for tag in range(first, first + count):

@@ -97,9 +97,9 @@ def _read_usual(header: bytes, routing_key: str) -> Usual | None:
         return None
     at = 3 + header[2]
     if flags == _USUAL_COUNTED:
-        if not header.startswith(_NEVER_RETURNED, at):
+        if not header.startswith(NEVER_RETURNED, at):
             return None
-        at += len(_NEVER_RETURNED)
+        at += len(NEVER_RETURNED)
     at += 2
     end = at + header[at - 1]
     (seconds,) = _SECONDS.unpack_from(header, end)
@@ -181,7 +181,7 @@ _MOST_KNOWN: Final = 1024
 _known: Final[dict[str, _Known]] = {}
 """By routing key."""
 _ID_AND_TIME: Final = 0x00C0
-_NEVER_RETURNED: Final = b"\x00\x00\x00\x1a\x10x-delivery-countl" + bytes(8)
+NEVER_RETURNED: Final = b"\x00\x00\x00\x1a\x10x-delivery-countl" + bytes(8)
 """All the headers of what comes from a quorum queue for the first time (RabbitMQ before 4.0)."""
 _SECONDS: Final = struct.Struct(">Q")
 _LAST_SECOND: Final = 2**32 - 1
