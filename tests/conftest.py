@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker
 from tests.support.lifeline import Lifeline
-from tests.support.old_vhosts import OldVhosts
 from tests.support.postgres_server import PostgresServer, create_database, drop_database
 from tests.support.rabbitmq_node import RabbitNode
 from tests.support.redis_server import RedisServer, numbered_database, opened_empty
+from tests.support.vhosts import Vhosts
 
 LONG_ONES_FIRST = (
     "tests/faults/test_cluster.py",  # both of them come to one worker, which starts one cluster for them
@@ -31,6 +31,9 @@ LONG_ONES_FIRST = (
     "tests/integration/",
 )
 """So that no worker is left alone with a long test at the end of a run."""
+
+HANDED_ON = 6
+"""Virtual hosts that may wait for a test, in each worker: what is in them keeps the broker a little busy."""
 
 RUN_DIRECTORY = pytest.StashKey[Path]()
 SHARED_NODE = pytest.StashKey[RabbitNode]()
@@ -100,26 +103,31 @@ def rabbitmq(pytestconfig: pytest.Config) -> Broker:
 
 
 @pytest.fixture(scope="session")
-def old_vhosts(pytestconfig: pytest.Config, rabbitmq: Broker) -> Iterator[Callable[[str], None]]:
-    """Takes those that are to be removed. That lasts longer than most of the tests: none waits for it."""
-    old = OldVhosts(rabbitmq)
-    with ThreadPoolExecutor(max_workers=1) as executor:
-
-        def put(vhost: str) -> None:
-            old.put(vhost)
-            executor.submit(old.remove_rested)
-
-        yield put
+def vhosts(pytestconfig: pytest.Config, rabbitmq: Broker) -> Iterator[Vhosts]:
+    shared = Vhosts(rabbitmq, handed_on=HANDED_ON)
+    yield shared
     if not (pytestconfig.stash[RUN_DIRECTORY] / "broker.json").exists():
-        old.remove_all()  # of a broker that outlives this run
+        shared.remove_all()  # of a broker that outlives this run
+
+
+@pytest.fixture(scope="session")
+def see_to_vhosts(vhosts: Vhosts) -> Iterator[Callable[[], object]]:
+    """Begins to. It lasts longer than most of the tests: none waits for it."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        yield lambda: executor.submit(vhosts.see_to_rested)
 
 
 @pytest.fixture
-def vhost(rabbitmq: Broker, old_vhosts: Callable[[str], None]) -> Iterator[str]:
-    """The name of an empty virtual host, for this test alone."""
-    name = rabbitmq.create_vhost()
+def vhost(
+    request: pytest.FixtureRequest, vhosts: Vhosts, see_to_vhosts: Callable[[], object]
+) -> Iterator[str]:
+    """The name of a virtual host for this test alone. It is empty, or holds delay queues as a bus declares
+    them; a test that is about what is declared, and not about events, says `empty_vhost`."""
+    is_to_be_empty = request.node.get_closest_marker("empty_vhost") is not None
+    name = vhosts.create() if is_to_be_empty else vhosts.take()
     yield name
-    old_vhosts(name)
+    vhosts.put(name)
+    see_to_vhosts()
 
 
 @pytest.fixture
@@ -153,10 +161,10 @@ def node(victim: RabbitNode) -> Iterator[RabbitNode]:
 @pytest.fixture
 def node_url(node: RabbitNode) -> Iterator[str]:
     """An empty virtual host of the node."""
-    node.old_vhosts.remove_rested()
-    vhost = node.broker.create_vhost()
+    node.vhosts.see_to_rested()
+    vhost = node.vhosts.take()
     yield node.amqp_url(vhost)
-    node.old_vhosts.put(vhost)
+    node.vhosts.put(vhost)
 
 
 class StartNode(Protocol):

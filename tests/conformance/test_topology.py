@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from eventbus.transport import Transport
     from tests.conformance.kinds import TransportFactory
 
+pytestmark = pytest.mark.empty_vhost
+
 
 async def test_applying_twice_is_harmless_and_keeps_what_is_in_the_queues(transport: Transport) -> None:
     await transport.apply(CHARGE_AND_NOTIFY)

@@ -43,6 +43,10 @@ class Broker:
         self.api("PUT", f"permissions/{vhost}/{quote(self.user, safe='')}", _EVERYTHING)
         return vhost
 
+    def permissions_in(self, vhost: str) -> dict[str, str]:
+        """Of the user, in a virtual host that was created here, as the management API tells them."""
+        return {"user": self.user, "vhost": vhost, **_EVERYTHING}
+
     def delete_vhost(self, vhost: str) -> None:
         self.api("DELETE", f"vhosts/{quote(vhost, safe='')}")
 

@@ -21,8 +21,8 @@ from typing import Final
 from tests.support.broker import Broker
 from tests.support.eventually import eventually_sync
 from tests.support.lifeline import attach, detach
-from tests.support.old_vhosts import OldVhosts
 from tests.support.ports import free_ports
+from tests.support.vhosts import Vhosts
 
 # What Debian's wrapper in sbin runs as root or as the user rabbitmq, and refuses to run as anybody else.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
@@ -71,7 +71,7 @@ class RabbitNode:
         peer = peer or Peer("test", f"{random.getrandbits(128):x}", own_epmd_port)
         self._peer = peer
         self.broker = Broker("127.0.0.1", self._amqp_port, f"http://127.0.0.1:{http_port}")
-        self.old_vhosts = OldVhosts(self.broker)
+        self.vhosts = Vhosts(self.broker)
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._write_files(http_port, config)
@@ -148,14 +148,14 @@ class RabbitNode:
         return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
 
     def mend(self) -> None:
-        """Restart it where it can declare no queue any more; what does that to it is told in `old_vhosts`."""
+        """Restart it where it can declare no queue any more; what does that to it is told in `vhosts`."""
         if not self._declares():
             _log.warning("the node declares no queues, and is restarted\n%s", self._last_words())
             self.restart()
             eventually_sync(self._declares, within=30.0, every=0.5)
 
     def _declares(self) -> bool:
-        vhost = self.broker.create_vhost()
+        vhost = self.vhosts.take()
         try:
             for number, arguments in enumerate(_PROBES):
                 self.broker.api(
@@ -164,7 +164,7 @@ class RabbitNode:
         except AssertionError:
             return False
         finally:
-            self.old_vhosts.put(vhost)
+            self.vhosts.put(vhost)
         return True
 
     @property

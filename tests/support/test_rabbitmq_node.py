@@ -7,18 +7,9 @@ import pytest
 from pika.exceptions import AMQPConnectionError
 
 from tests.conftest import RUN_DIRECTORY
-from tests.support.broker import Broker
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
-
-
-@pytest.mark.parametrize("turn", ["first", "second"])
-def test_every_test_finds_its_virtual_host_empty(rabbitmq: Broker, vhost: str, turn: str) -> None:
-    assert rabbitmq.api("GET", f"queues/{vhost}") == []
-    with pika.BlockingConnection(pika.URLParameters(rabbitmq.amqp_url(vhost))) as connection:
-        connection.channel().queue_declare(turn, durable=True, arguments={"x-queue-type": "quorum"})
-    assert [queue["name"] for queue in rabbitmq.api("GET", f"queues/{vhost}")] == [turn]
 
 
 def test_a_node_of_its_own_can_be_killed_and_keeps_what_it_confirmed(node: RabbitNode, node_url: str) -> None:

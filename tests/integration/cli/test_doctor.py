@@ -13,6 +13,8 @@ from tests.support.broker import Broker
 from tests.support.eventually import eventually_sync
 from tests.support.rabbitmq_node import RabbitNode
 
+pytestmark = pytest.mark.empty_vhost
+
 ORDER = '{"order_id": 1, "total": 1}'
 
 FAILING = """

@@ -13,6 +13,8 @@ from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.transport import QueueSpec, Topology
 from tests.integration.rabbitmq.scene import BOTH, CHARGE, NOTIFY, an_event, receive, send
 
+pytestmark = pytest.mark.empty_vhost
+
 if TYPE_CHECKING:
     from eventbus.rabbitmq import RabbitMQTransport
     from tests.integration.rabbitmq.conftest import OpenTransport
