@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from eventbus.once import Ended, Readable
-from eventbus.outcome import Ack
+from eventbus.outcome import ACK, Ack
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -43,20 +43,17 @@ class Circuit:
         self._first_pause = self._pause = first_pause
         self._log = log
         self._failing: set[str] = set()
-        self._is_open = False
+        self.is_open = False
+        """To be read: whether what is handled goes through `run`."""
         self._probing = asyncio.Lock()
         self._stopped = asyncio.Event()
 
-    @property
-    def is_open(self) -> bool:
-        return self._is_open
-
     def lets_pass(self, outcomes: Sequence[Ended]) -> bool:
         """Whether these stand; if not, `run` is next. To be told of every run while it is closed."""
-        if not self._failing and len(outcomes) == 1 and isinstance(outcomes[0].outcome, Ack):
+        if not self._failing and outcomes and outcomes[0].outcome is ACK:
             return True  # as nearly all end
         self._learn(outcomes, is_probe=False)
-        return not (self._is_open and _away(outcomes))
+        return not (self.is_open and _away(outcomes))
 
     async def run(
         self, handle: Handle, readable: Sequence[Readable], outcomes: list[Ended], *, since: float
@@ -70,13 +67,13 @@ class Circuit:
         held_until = since + self._longest_hold
         while True:
             async with self._turn(held_until) as is_probe:
-                if self._stopped.is_set() and self._is_open:
+                if self._stopped.is_set() and self.is_open:
                     return []
-                if outcomes and self._is_open and not is_probe:
+                if outcomes and self.is_open and not is_probe:
                     return outcomes
                 outcomes = await handle(readable)
                 self._learn(outcomes, is_probe=is_probe)
-            if not (self._is_open and _away(outcomes)):
+            if not (self.is_open and _away(outcomes)):
                 return outcomes
             if asyncio.get_running_loop().time() > held_until:
                 return outcomes
@@ -91,9 +88,9 @@ class Circuit:
 
         Not as a probe for whoever has not had its turn by then.
         """
-        if self._is_open and await self._may_probe(until):
+        if self.is_open and await self._may_probe(until):
             try:
-                if self._is_open:
+                if self.is_open:
                     await self._wait(self._pause)
                     yield True
                     return
@@ -124,11 +121,11 @@ class Circuit:
             self._failing |= away
             if is_probe:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            elif not self._is_open and len(self._failing) >= self._threshold:
+            elif not self.is_open and len(self._failing) >= self._threshold:
                 self._open(outcomes)
 
     def _open(self, outcomes: Sequence[Ended]) -> None:
-        self._is_open = True
+        self.is_open = True
         error = next(outcome.error for _, outcome, _ in outcomes if not isinstance(outcome, Ack))
         self._log.error(
             "subscription.paused",
@@ -139,8 +136,8 @@ class Circuit:
 
     def _close(self) -> None:
         self._failing.clear()
-        if self._is_open:
-            self._is_open = False
+        if self.is_open:
+            self.is_open = False
             self._pause = self._first_pause
             self._log.warning("subscription.resumed")
 

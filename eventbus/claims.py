@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import repeat
 from typing import Final, cast
 
 from eventbus.errors import describe
@@ -97,7 +98,8 @@ class Claims:
 
         Raises `StoreUnavailable` when `stop` came before the store.
         """
-        keys = [key for key in keys if key in self._ours]
+        if not all(map(self._ours.__contains__, keys)):
+            keys = [key for key in keys if key in self._ours]
         if self._at_once is not None:
             self._at_once.complete(keys)
             self.finish(keys)
@@ -116,9 +118,8 @@ class Claims:
 
     def finish(self, keys: Iterable[InboxKey]) -> None:
         """They are not being handled here any more; the store knows already what became of them."""
-        ours = self._ours
-        for key in keys:
-            if (running := ours.pop(key, None)) is not None and not running.done():
+        for running in map(self._ours.pop, keys, repeat(None)):
+            if running is not None and not running.done():
                 running.set_result(None)
 
     def heed_stops(self) -> None:

@@ -21,6 +21,8 @@ MOMENT: Final = 0.01
 T = TypeVar("T")
 P = ParamSpec("P")
 
+_ENDED: Final = object()
+
 
 def _coroutine(steps: Callable[P, Generator[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """`types.coroutine`, of whose result the type checkers know only that it can be awaited."""
@@ -47,36 +49,33 @@ class Deadlines:
         """Of nobody: the timer outlives whoever set it."""
 
     @_coroutine
-    def within(self, seconds: float, awaited: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-        """What it gives. After so many seconds it hears of a cancellation, and this raises `late()`.
+    def within(self, seconds: float, awaited: Awaitable[None]) -> Generator[Any, Any, None]:
+        """Await it. After so many seconds it hears of a cancellation, and this raises `late()`.
 
         A cancellation from elsewhere stays one, as in `asyncio.timeout`. What never waits cannot be
         ended, and costs nothing here: the limit is set when it waits for the first time.
         """
         began = time.monotonic()
-        try:
-            waits_for = awaited.send(None)
-        except StopIteration as ended:
-            done: T = ended.value
-            return done
+        steps = awaited.__await__()
+        if (waits_for := next(steps, _ENDED)) is _ENDED:
+            return  # without the exception that `send` raises for an end, which takes longer than all this
         task = self._limit(began + seconds)
         try:
             while True:  # as `await` goes on after the first step (PEP 380)
                 try:
                     yield waits_for
                 except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
-                    waits_for = awaited.throw(error)
+                    waits_for = steps.throw(error)
                 else:
-                    result: Any = yield from awaited  # type: ignore[misc]  # as in every coroutine
+                    yield from steps
                     break
-        except StopIteration as ended:
-            result = ended.value
+        except StopIteration:
+            pass  # it took the cancellation for its end
         except BaseException as error:
             if self._was_late(task) and isinstance(error, asyncio.CancelledError):
                 raise self._late() from None
             raise
         self._was_late(task)
-        return result  # type: ignore[no-any-return]  # what it gives
 
     def _limit(self, ends_at: float) -> asyncio.Task[Any]:
         """The task that runs, which is cancelled then."""

@@ -134,7 +134,7 @@ class Once:
 
 
 def keys_of(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:
-    return [each.key for each in claimed if each.key is not None]
+    return [key for _, _, key in claimed if key is not None]
 
 
 def _sorted(readable: Sequence[Readable], claims: Sequence[Claim]) -> Admitted:

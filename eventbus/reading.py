@@ -60,7 +60,7 @@ class _Plain:
     """One event class."""
 
     def __init__(self, event: type[Event], names: NamesOf, limits: Limits) -> None:
-        self._major = event.__event_major__
+        self._version, self._major = event.__event_version__, event.__event_major__
         self._names = names
         self._longest, self._limits = limits.body, limits.json
         self._read = Envelope[event].__pydantic_validator__.validate_json  # type: ignore[valid-type]
@@ -83,11 +83,16 @@ class _Plain:
             self._missed()
             return None
         members = envelope.__dict__  # to look there takes a third of the time
+        names = len(envelope.__pydantic_fields_set__) + self._names(members["data"])
         if (
             members["event_type"] == message.routing_key
-            and major_of(members["version"]) == self._major
-            # Else a name stands twice, or there is one that nobody here knows.
-            and _says_no_more(body, len(envelope.__pydantic_fields_set__) + self._names(members["data"]))
+            and ((version := members["version"]) == self._version or major_of(version) == self._major)
+            # There is a colon behind each name. As mostly, no other text has one; else a name stands
+            # twice, or there is one that nobody here knows.
+            and (
+                (body.count(_COLON) == names + _IN_THE_TIME and _BACKSLASH not in body)
+                or count_names(body) == names
+            )
         ):
             if self._misses:
                 self._misses = 0
@@ -109,10 +114,3 @@ class _Plain:
         """The next may be like this one: to try each in vain would cost half as much again."""
         self._misses += 1
         self._resting = min(2**self._misses, _LONGEST_REST)
-
-
-def _says_no_more(body: bytes, names: int) -> bool:
-    """Whether an envelope from which so many names were read has no others: there is a colon behind each."""
-    if body.count(_COLON) == names + _IN_THE_TIME and _BACKSLASH not in body:
-        return True  # as most do: no other text of theirs has a colon in it
-    return count_names(body) == names

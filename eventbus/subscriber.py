@@ -134,7 +134,8 @@ class Subscriber:
             ended: list[Ended] = []
             try:
                 was_open = circuit.is_open
-                ended = [] if was_open else await handle(readable)
+                if not was_open:
+                    ended = await handle(readable)
                 if was_open or not circuit.lets_pass(ended):
                     ended = await circuit.run(handle, readable, ended, since=taken_at)
             finally:

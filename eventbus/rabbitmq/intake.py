@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from eventbus.headers import attempt
@@ -50,7 +50,7 @@ class Intake:
         """Whether the delivery is still ours to settle; the broker ends a channel that settles twice."""
         return self.wire.is_open and tag > self._floor and tag not in self._settled
 
-    async def ack(self, tags: Iterable[int]) -> None:
+    async def ack(self, tags: list[int]) -> None:
         acked = self._held(tags)
         if not acked:
             return
@@ -61,15 +61,15 @@ class Intake:
         answers += [self.wire.ack(tag) for tag in acked[len(together) :]]
         await self._answer(answers)
 
-    async def requeue(self, tags: Iterable[int]) -> None:
+    async def requeue(self, tags: list[int]) -> None:
         """They go back to the queue, for whoever consumes it."""
         await self._give_back(tags, self.wire.requeue)
 
-    async def reject(self, tags: Iterable[int]) -> None:
+    async def reject(self, tags: list[int]) -> None:
         """The broker moves them to the dead letters as they are."""
         await self._give_back(tags, self.wire.reject)
 
-    async def _give_back(self, tags: Iterable[int], answer: Callable[[int], bytes]) -> None:
+    async def _give_back(self, tags: list[int], answer: Callable[[int], bytes]) -> None:
         if held := self._held(tags):
             self._settle(held)
             await self._answer([answer(tag) for tag in held])
@@ -88,15 +88,17 @@ class Intake:
             await asyncio.sleep(self._answered_at + _REST - self._loop.time())
         await self.wire.close()
 
-    def _held(self, tags: Iterable[int]) -> list[int]:
-        """Those that are still ours to settle, in their order."""
+    def _held(self, tags: list[int]) -> list[int]:
+        """Those that are still ours to settle, each once, in the order in which they came."""
         if not self.wire.is_open:
             return []
         floor, settled = self._floor, self._settled
+        if not settled and tags == [*range(floor + 1, floor + 1 + len(tags))]:
+            return tags  # as mostly: the next ones, in their order
         return sorted({tag for tag in tags if tag > floor and tag not in settled})
 
     def _settle(self, tags: Sequence[int]) -> None:
-        """In their order."""
+        """In the order in which they came."""
         if not self._settled and tags[0] == self._floor + 1 and tags[-1] == self._floor + len(tags):
             self._floor = tags[-1]  # as mostly: the next ones, and none is left out
             return

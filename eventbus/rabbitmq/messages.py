@@ -54,11 +54,11 @@ def _refuse_decimals(headers: Headers, message: Message) -> None:
 
 def message_of(names: Names, arrival: Arrival) -> Message:
     """What arrived, with the routing key it was first published with, and without the broker's headers."""
-    key = arrival.routing_key
-    if arrival.exchange == names.events and (usual := read_usual(arrival.header, key)) is not None:
+    _, exchange, key, _, header, body = arrival
+    if exchange == names.events and (usual := read_usual(header, key)) is not None:
         (content_type, event_type, source), event_id, sent_at = usual
         return Message(
-            arrival.body,
+            body,
             key,
             NO_HEADERS,
             event_id,
@@ -69,10 +69,10 @@ def message_of(names: Names, arrival: Arrival) -> Message:
         )
     described = arrival.properties
     found = cast("Mapping[str, object] | None", described.headers)
-    timely = arrival.exchange == names.events
+    timely = exchange == names.events
     timestamp = described.timestamp
     return Message(
-        body=arrival.body,
+        body=body,
         routing_key=key if timely else _first_routing_key(names, arrival),
         headers=_headers(found) if found else NO_HEADERS,
         event_id=described.message_id,

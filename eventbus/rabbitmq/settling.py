@@ -55,12 +55,13 @@ class Settler:
         self._is_stopping = True
 
     async def settle(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
-        acked: list[Handle] = []
+        acked: defaultdict[Intake, list[int]] = defaultdict(list)
         copies: defaultdict[float, list[_Copy]] = defaultdict(list)
         for delivery, outcome in outcomes:
             handle = handle_of(delivery)
             if isinstance(outcome, Ack):
-                acked.append(handle)
+                intake, tag, _ = handle
+                acked[intake].append(tag)
                 continue
             if not handle.intake.holds(handle.tag):
                 continue
@@ -72,7 +73,8 @@ class Settler:
                     copies[0.0].append(self._dead_letter(handle, delivery, outcome))
                 case _:
                     assert_never(outcome)
-        await _each_intake(acked, Intake.ack)
+        for intake, tags in acked.items():  # one, but for the moment in which a channel was lost
+            await intake.ack(tags)
         if copies:
             await asyncio.gather(*(self._after(held, those) for held, those in copies.items()))
 
@@ -137,7 +139,7 @@ class Settler:
 async def _each_intake(
     handles: Iterable[Handle], settle: Callable[[Intake, list[int]], Awaitable[None]]
 ) -> None:
-    """Together for each channel; all are of one, but for the moment in which it was lost."""
+    """Together for each channel."""
     tags: defaultdict[Intake, list[int]] = defaultdict(list)
     for handle in handles:
         tags[handle.intake].append(handle.tag)
