@@ -109,17 +109,18 @@ class Pipeline:
 
     def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Ended]]:
         readable, ended = list[Readable](), list[Ended]()
+        read, key_of = self._reading.read, self._admission.key
         for delivery in deliveries:
-            if delivery.message.headers and self._is_passed_over(delivery):
+            message = delivery.message
+            if message.headers and self._is_passed_over(delivery):
                 ended.append(Ended(delivery, ACK))
                 continue
             try:
-                envelope = self._reading.read(delivery.message)
+                envelope = read(message)
             except Exception as error:  # noqa: BLE001 -- whatever a message holds must not stop the next
                 ended.append(Ended(delivery, self._failed(delivery, error)))
             else:
-                key = self._admission.key(delivery, envelope)
-                readable.append(made(Readable, (delivery, envelope, key)))
+                readable.append(made(Readable, (delivery, envelope, key_of(delivery, envelope))))
         return readable, ended
 
     def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:

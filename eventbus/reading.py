@@ -63,6 +63,7 @@ class _Plain:
         self._version, self._major = event.__event_version__, event.__event_major__
         self._names = names
         self._longest, self._limits = limits.body, limits.json
+        self._digits = limits.json.digits
         self._read = Envelope[event].__pydantic_validator__.validate_json  # type: ignore[valid-type]
         self._misses = self._resting = 0
 
@@ -73,7 +74,7 @@ class _Plain:
             return None
         body = message.body
         if message.content_type != CONTENT_TYPE or (
-            (size := len(body)) > self._limits.digits
+            (size := len(body)) > self._digits
             and (size > self._longest or has_long_number(body, self._limits))
         ):
             return None

@@ -69,9 +69,9 @@ class Row:
         like, known = self._alike, self._known
         read, before_body, begin, middle, end = like
         while True:
-            if at + before_body < size:
+            body_at = at + before_body
+            if body_at < size:
                 begins, tag, bits, route, goes_on, length, header, ends, part = read(data, at)
-                body_at = at + before_body
                 behind = body_at + length
                 if (
                     begins == begin
