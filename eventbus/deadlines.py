@@ -25,7 +25,10 @@ _ENDED: Final = object()
 
 
 def _coroutine(steps: Callable[P, Generator[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """`types.coroutine`, of whose result the type checkers know only that it can be awaited."""
+    """`types.coroutine`, of whose result the type checkers know only that it can be awaited.
+
+    Unlike what they think it has no `__await__`: one `within` must not be given to another as it is.
+    """
     return cast("Callable[P, Coroutine[Any, Any, T]]", types.coroutine(steps))
 
 
