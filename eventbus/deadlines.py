@@ -64,16 +64,7 @@ class Deadlines:
             return  # without the exception that `send` raises for an end, which takes longer than all this
         task = self._limit(began + seconds)
         try:
-            while True:  # as `await` goes on after the first step (PEP 380)
-                try:
-                    yield waits_for
-                except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
-                    waits_for = steps.throw(error)
-                else:
-                    yield from steps
-                    break
-        except StopIteration:
-            pass  # it took the cancellation for its end
+            yield from _rest(steps, waits_for)
         except BaseException as error:
             if self._was_late(task) and isinstance(error, asyncio.CancelledError):
                 raise self._late() from None
@@ -131,28 +122,28 @@ class Begun:
     `begun = Begun(something())`, and if it is not `is_done`, `await begun` for the rest.
     """
 
-    __slots__ = ("_running", "_waits_for", "is_done")
+    __slots__ = ("_steps", "_waits_for", "is_done")
 
     def __init__(self, awaited: Awaitable[None]) -> None:
-        self._running = awaited.__await__()
-        self.is_done = False
-        try:
-            self._waits_for: Any = next(self._running)
-        except StopIteration:
-            self.is_done = True
+        self._steps = awaited.__await__()
+        self._waits_for: Any = next(self._steps, _ENDED)
+        self.is_done = self._waits_for is _ENDED
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """As `await` goes on after the first step (PEP 380)."""
-        if self.is_done:
-            return
-        running, waits_for = self._running, self._waits_for
-        try:
-            while True:
-                try:
-                    sent = yield waits_for
-                except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
-                    waits_for = running.throw(error)
-                else:
-                    waits_for = running.send(sent)
-        except StopIteration:
-            return
+        if not self.is_done:
+            yield from _rest(self._steps, self._waits_for)
+
+
+def _rest(steps: Generator[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """As `await` goes on after the first step (PEP 380)."""
+    try:
+        while True:
+            try:
+                yield waits_for
+            except BaseException as error:  # noqa: BLE001  a cancellation, which is for what is awaited
+                waits_for = steps.throw(error)
+            else:
+                yield from steps
+                return
+    except StopIteration:
+        return  # it took the cancellation for its end

