@@ -36,6 +36,7 @@ class LinkState(StrEnum):
     CLOSED = "closed"
 
 
+_NOT_YET: Final = "not connected yet"
 _UP: Final = (LinkState.CONNECTED, LinkState.BLOCKED)
 
 
@@ -64,11 +65,12 @@ class Link:
         self._options = options
         self._purpose = purpose
         self._dialer = Dialer(address, options, purpose)
-        self._problem = "not connected yet"
+        self._problem = _NOT_YET
         self._held: HotConnection | None = None
         self._connection: DriverConnection | None = None
         """What `_held` is to the driver, while it is up."""
         self._changed = asyncio.Event()
+        self._dialing = asyncio.Lock()
         self._supervision: asyncio.Task[None] | None = None
 
     @property
@@ -86,12 +88,22 @@ class Link:
         return str(self._address)
 
     async def open(self) -> None:
-        """Connected when it returns. Raises `BrokerUnreachable` within the connect timeout, then gives up."""
+        """Connected when it returns. Raises `BrokerUnreachable` within the connect timeout, then gives up.
+
+        Somebody may have begun before; a try of theirs that is under way is waited for first.
+        """
         try:
-            self._take_up(await self._dialer.connect())
+            await self._connect()
         except (Lost, Refused) as error:
             raise BrokerUnreachable(self.url, str(error)) from error
-        self._supervise_soon()
+        if self._supervision is None:
+            self._supervise_soon()
+
+    def renew(self) -> None:
+        """After `close`: it may be connected again, in another event loop, too."""
+        if self.state is LinkState.CLOSED:
+            self.state, self._problem = LinkState.IDLE, _NOT_YET
+            self._changed, self._dialing = asyncio.Event(), asyncio.Lock()
 
     def begin(self) -> None:
         """See to it that it is connected some time, if nobody has before."""
@@ -131,6 +143,7 @@ class Link:
         if self._supervision is not None:
             self._supervision.cancel()
             await asyncio.wait({self._supervision})
+            self._supervision = None
         await self._dispose()
 
     def _supervise_soon(self) -> None:
@@ -150,7 +163,6 @@ class Link:
             refusals.reset()
             began = asyncio.get_running_loop().time()
             loss = await self._end_of(self._connection)
-            self._connection = None
             self._change(LinkState.LOST, str(loss))
             await self._dispose()
             # A broker that accepts and hangs up at once must not be asked in a hot loop.
@@ -161,12 +173,18 @@ class Link:
     async def _try_to_connect(self) -> bool:
         """Whether the broker has refused us, which goes on until somebody changes something."""
         try:
-            self._take_up(await self._dialer.connect())
+            await self._connect()
         except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
             known = isinstance(error, (Lost, Refused))
             self._change(LinkState.UNREACHABLE, str(error) if known else describe(error))
             return isinstance(error, Refused)
         return False
+
+    async def _connect(self) -> None:
+        """Unless it is connected: whoever asks while another one dials gets the same connection."""
+        async with self._dialing:
+            if self._connection is None:
+                self._take_up(await self._dialer.connect())
 
     def _take_up(self, connection: HotConnection) -> None:
         if connection.transport is None:
@@ -187,7 +205,7 @@ class Link:
         return meaning(None if closing.cancelled() else closing.exception())
 
     async def _dispose(self) -> None:
-        held, self._held = self._held, None
+        held, self._held, self._connection = self._held, None, None
         if held is not None:
             await close(held)
 

@@ -56,6 +56,7 @@ class RabbitMQTransport:
         self._publishing = Link(self._address, options, "publishing")
         self._publishing_more = Link(self._address, options, "publishing more")
         self._consuming = Link(self._address, options, "consuming")
+        self._links = self._consuming, self._publishing_more, self._publishing
         self._events = Spread(
             ConfirmedPublisher(self._publishing, options), ConfirmedPublisher(self._publishing_more, options)
         )
@@ -79,10 +80,12 @@ class RabbitMQTransport:
 
     async def open(self) -> None:
         _quieten_driver()
+        for link in self._links:
+            link.renew()
         await self._publishing.open()
 
     async def close(self) -> None:
-        for link in (self._consuming, self._publishing_more, self._publishing):
+        for link in self._links:
             await link.close()
 
     async def apply(self, topology: Topology) -> None:

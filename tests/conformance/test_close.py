@@ -67,6 +67,16 @@ async def test_closing_twice_is_harmless(transport: Transport) -> None:
         await transport.close()
 
 
+async def test_what_was_closed_can_be_opened_again(transport: Transport) -> None:
+    for _ in range(2):
+        await transport.apply(CHARGE_ALONE)
+        sent = drive.some_messages(5)
+        await drive.send(transport, *sent)
+        assert drive.ids(await drive.contents(transport, CHARGE)) == drive.ids(sent)
+        await transport.close()
+        await transport.open()
+
+
 async def test_sending_after_close_fails_and_says_that_nothing_was_sent(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
     await transport.close()

@@ -9,6 +9,7 @@ import pytest
 
 from eventbus.errors import BrokerUnreachable, PublishTimeout, SendFate, TopologyError
 from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
+from eventbus.rabbitmq import RabbitMQTransport
 from eventbus.rabbitmq.intake import AT_A_TIME
 from eventbus.transport import Topology
 from tests.integration.rabbitmq.scene import (
@@ -25,9 +26,9 @@ from tests.integration.rabbitmq.scene import (
     take,
 )
 from tests.support.eventually import eventually
+from tests.support.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
-    from eventbus.rabbitmq import RabbitMQTransport
     from tests.support.broker import Broker
     from tests.support.rabbitmq_node import RabbitNode
 
@@ -242,3 +243,26 @@ async def test_acks_that_the_queue_has_not_carried_out_when_consuming_ends_are_n
 
     (stats,) = await transport.stats([CHARGE.name])
     assert stats.ready == 0
+
+
+async def test_whoever_needs_it_while_it_is_opened_shares_its_connection(amqp_url: str) -> None:
+    """As a relay does that has something to send when a bus is opened."""
+    async with FaultProxy.between(amqp_url) as (proxy, url):
+        proxy.delay(0.02)  # a handshake takes a while: both need it meanwhile
+        transport = RabbitMQTransport(url)
+        for needs_first in (True, False):
+            needs, opens = transport.apply(Topology()), transport.open()
+            await asyncio.gather(*((needs, opens) if needs_first else (opens, needs)))
+            assert (proxy.accepted, len(supervisions())) == (1, 1)
+
+            proxy.cut()
+            await eventually(lambda: sent(transport), despite=BrokerUnreachable)
+            assert (proxy.accepted, len(supervisions())) == (2, 1)
+
+            await transport.close()
+            assert not supervisions()
+            proxy.accepted = 0
+
+
+def supervisions() -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == "rabbitmq publishing"]
