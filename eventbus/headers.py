@@ -26,6 +26,9 @@ Headers = Mapping[str, object]
 MAX_ATTEMPT: Final = 2**63 - 1
 """The largest number that AMQP carries; a forged one must not make a message that cannot be sent."""
 
+_LONGEST_ID: Final = 255
+"""Of a replay. It becomes part of a key in the inbox, which a database takes up to some length only."""
+
 NO_HEADERS: Final[Headers] = MappingProxyType({})
 
 
@@ -38,7 +41,7 @@ def attempt(headers: Headers) -> int:
 def replay_id(headers: Headers) -> str | None:
     """Of the replay that brings it; None for what was published now, and for what is no id of ours."""
     value = headers.get(REPLAY_ID) if headers else None
-    return value if isinstance(value, str) and value.isprintable() else None
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_ID else None
 
 
 def rerun_of(headers: Headers) -> str:

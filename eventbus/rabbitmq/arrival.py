@@ -41,7 +41,7 @@ class Lasting(NamedTuple):
     app_id: str | None
 
 
-Usual = tuple[Lasting, str, datetime]
+Usual = tuple[Lasting, str, datetime | None]
 """The properties of most of our own messages: the id and the time differ."""
 
 
@@ -165,14 +165,20 @@ def _present(flags: bytes) -> tuple[tuple[int, str], ...]:
 
 
 @lru_cache(maxsize=64)
-def _time(seconds: float) -> datetime:
-    """In whole seconds; what would be after February 2106 is milliseconds, as other clients write them."""
+def _time(seconds: float) -> datetime | None:
+    """In whole seconds; what would be after February 2106 is milliseconds, as other clients write them.
+
+    None for what is neither: no handler needs it, and the event has a time of its own.
+    """
     if seconds > _LAST_SECOND:
         seconds /= 1000
-    return datetime.fromtimestamp(seconds, UTC)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
-_NOT_READ: Final = (ValueError, OverflowError, IndexError, struct.error)
+_NOT_READ: Final = (ValueError, OverflowError, IndexError, RecursionError, struct.error)
 _USUAL: Final = b"\x90\xe8"
 """Flags of content type, delivery mode, id, time, type and app id."""
 _USUAL_COUNTED: Final = b"\xb0\xe8"

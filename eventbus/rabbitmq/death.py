@@ -7,16 +7,24 @@ from datetime import UTC, datetime
 from typing import cast
 
 from eventbus import headers as names_of
+from eventbus.errors import shorten
 from eventbus.outcome import Reason
-from eventbus.rabbitmq.arrival import Arrival
-from eventbus.rabbitmq.messages import deaths, message_of
+from eventbus.rabbitmq.arrival import Arrival, BadProperties
+from eventbus.rabbitmq.messages import bare_message_of, deaths, message_of
 from eventbus.rabbitmq.topology import Names
 from eventbus.transport import Message
 
 
 def dead_message_of(names: Names, arrival: Arrival) -> Message:
-    """A dead letter, with headers that say why it is one: those it has, or what the broker's own come to."""
-    message = message_of(names, arrival)
+    """A dead letter, with headers that say why it is one: those it has, or what the broker's own come to.
+
+    One whose properties cannot be read is shown without them: nobody could do anything with it otherwise.
+    """
+    try:
+        message = message_of(names, arrival)
+    except BadProperties as error:
+        why = {names_of.REASON: Reason.UNDECODABLE, names_of.ERROR: shorten(str(error))}
+        return bare_message_of(names, arrival, why)
     if isinstance(message.headers.get(names_of.REASON), str):
         return message
     told = cast("dict[str, object]", arrival.properties.headers or {})

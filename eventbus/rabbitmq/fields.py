@@ -125,7 +125,7 @@ def table(headers: Mapping[str, object], event_type: str | None = None) -> bytes
     for name, value in headers.items():
         try:
             parts += (short(name, f"header {name!r}"), _value(value))
-        except (TypeError, ValueError, OverflowError, struct.error) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
             if isinstance(error, InvalidEvent):
                 raise
             problem = f"cannot be written as AMQP: {error}"

@@ -103,7 +103,10 @@ def _method_frame(number: int, route: Route) -> bytes:
 
 @lru_cache(maxsize=1024)
 def route(data: bytes) -> tuple[str, str]:
-    """Exchange and routing key, as deliveries and returns have them; there are few. Raises `ValueError`."""
+    """Exchange and routing key, as deliveries and returns have them; there are few. Raises `ValueError`.
+
+    RabbitMQ takes routing keys that are no UTF-8: their odd bytes are escaped, as in properties.
+    """
     exchange, at = text(data, 0)
     routing_key, at = text(data, at)
     if at != len(data):
@@ -112,6 +115,6 @@ def route(data: bytes) -> tuple[str, str]:
 
 
 def text(data: bytes, at: int) -> tuple[str, int]:
-    """A short text, and where it ends."""
+    """A short text, its odd bytes escaped, and where it ends."""
     end = at + 1 + data[at]
-    return data[at + 1 : end].decode(), end
+    return data[at + 1 : end].decode("utf-8", "backslashreplace"), end

@@ -145,6 +145,9 @@ def handle_of(delivery: Delivery) -> Handle:
 
 
 def _returns(arrival: Arrival) -> int:
-    """As a quorum queue counts; others do not."""
-    count = (arrival.properties.headers or {}).get("x-delivery-count")
+    """As a quorum queue counts; others do not, and of a dead letter it may not be readable."""
+    try:
+        count = (arrival.properties.headers or {}).get("x-delivery-count")
+    except BadProperties:
+        return 0
     return count if isinstance(count, int) else 0

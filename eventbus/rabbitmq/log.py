@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 from eventbus.clock import Clock
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.logs import get_logger
-from eventbus.rabbitmq.arrival import Arrival, Properties
+from eventbus.rabbitmq.arrival import Arrival, BadProperties, Properties
 from eventbus.rabbitmq.ask import Lost, Refused, ask
-from eventbus.rabbitmq.messages import message_of
+from eventbus.rabbitmq.messages import bare_message_of, message_of
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
@@ -24,6 +24,7 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import LogBounds, LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
+_UNREAD: Final = Properties()
 LOG_LAG: Final = 1.0
 """Seconds after which what one node routed before another bound a queue lies in the stream; see the port."""
 _QUIET: Final = 1.0
@@ -211,13 +212,18 @@ class _Reader:
     def _take(self, arrival: Arrival) -> None:
         self._last_tag = arrival.tag
         self._wake.set()
-        offset = _offset(arrival.properties)
+        try:
+            properties, read = arrival.properties, message_of
+            offset = _offset(properties)
+        except BadProperties:
+            properties, read = _UNREAD, bare_message_of
+            offset = self._last_offset + 1  # the stream hands over one after the other
         self._last_offset = max(self._last_offset, offset)
         self._oldest = offset if self._oldest is None else self._oldest
         if arrival.exchange == self._names.redeliver:
-            self._marks[arrival.properties.message_id or ""] = offset
+            self._marks[properties.message_id or ""] = offset
         elif offset >= self._first_offset and (self._until is None or offset < self._until):
-            self._arrived.append(LogEntry(offset, message_of(self._names, arrival), None))
+            self._arrived.append(LogEntry(offset, read(self._names, arrival), None))
 
 
 def _offset(properties: Properties) -> int:

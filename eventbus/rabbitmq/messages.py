@@ -84,6 +84,19 @@ def message_of(names: Names, arrival: Arrival) -> Message:
     )
 
 
+def bare_message_of(names: Names, arrival: Arrival, headers: Headers = NO_HEADERS) -> Message:
+    """What arrived with properties that cannot be read: its body, and what that tells."""
+    body, key = arrival.body, arrival.routing_key
+    event_type = _member(body, "event_type")
+    return Message(
+        body=body,
+        routing_key=key if arrival.exchange == names.events else event_type or key,
+        headers=headers,
+        event_id=_member(body, "event_id"),
+        event_type=event_type,
+    )
+
+
 def _headers(found: Mapping[str, object]) -> Headers:
     return {
         name: bytes(value) if isinstance(value, bytearray) else value
@@ -106,7 +119,7 @@ def _first_routing_key(names: Names, arrival: Arrival) -> str:
     return (
         _key_before_dead_lettering(names, headers)
         or arrival.properties.message_type
-        or _event_type(arrival.body)
+        or _member(arrival.body, "event_type")
         or arrival.routing_key
     )
 
@@ -131,10 +144,11 @@ def deaths(headers: Mapping[str, object]) -> list[dict[str, Any]]:
     return [cast("dict[str, Any]", entry) for entry in entries if isinstance(entry, dict)]
 
 
-def _event_type(body: bytes) -> str | None:
+def _member(body: bytes, name: str) -> str | None:
+    """A text of the envelope, whatever else is wrong with it."""
     try:
         members = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    found = cast("dict[str, object]", members).get("event_type") if isinstance(members, dict) else None
+    found = cast("dict[str, object]", members).get(name) if isinstance(members, dict) else None
     return found if isinstance(found, str) else None

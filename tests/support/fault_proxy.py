@@ -128,15 +128,16 @@ class FaultProxy:
 
     def lose_next(self, way: Way, method: Method) -> asyncio.Future[None]:
         """The next such frame does not arrive, and everything around it does. Done when it is lost."""
-        return self._watch(way, method, lambda _: b"")
+        return self.change_next(way, method, lambda _: b"")
 
     def halve_next(self, way: Way, method: Method) -> asyncio.Future[None]:
         """Half of the next such frame arrives, then a RST. Done when that has happened."""
-        return self._watch(way, method, lambda _: None)
+        return self.change_next(way, method, lambda _: None)
 
-    def _watch(
+    def change_next(
         self, way: Way, method: Method, becomes: Callable[[bytes], bytes | None]
     ) -> asyncio.Future[None]:
+        """What arrives of the next such frame is what `becomes` says; None: half of it, then a RST."""
         happened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def meet(frame: bytes) -> bytes | None:

@@ -77,7 +77,7 @@ def test_the_highest_attempt_that_amqp_can_carry_is_not_raised_further():
     )
 
 
-@pytest.mark.parametrize("value", ["rep_1\nrep_2", "\ud800", "\0", 7, None])
+@pytest.mark.parametrize("value", ["rep_1\nrep_2", "\ud800", "\0", "r" * 256, 7, None])
 def test_what_is_no_replay_id_of_ours_is_none(value: object):
     assert headers.replay_id({headers.REPLAY_ID: value}) is None
     assert headers.rerun_of({headers.REPLAY_ID: value, headers.REPROCESS: True}) == ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +14,23 @@ import pytest
 
 from eventbus.outcome import Ack, DeadLetter, Reason
 from eventbus.transport import Topology
-from tests.integration.rabbitmq.scene import CHARGE, an_event, receive, send, take
+from tests.integration.rabbitmq.scene import (
+    CHARGE,
+    NOTIFY,
+    PATIENCE,
+    an_event,
+    ids,
+    opened_at,
+    receive,
+    send,
+    take,
+)
+from tests.support.eventually import eventually
+from tests.support.fault_proxy import FaultProxy, Method, Way
 
 if TYPE_CHECKING:
     from eventbus.rabbitmq import RabbitMQTransport
+    from eventbus.transport import LogEntry
 
 EXACTLY = (
     b'{"event_id": "evt_abc123", "event_type": "order.created", "timestamp": "2025-02-15T10:00:00Z", '
@@ -133,3 +149,73 @@ async def test_what_a_stranger_puts_into_headers_stops_nothing(
     assert (first.attempt, second.message.event_id) == (1, "evt_2")
     (entry,) = await transport.dead_letters(CHARGE.name, limit=10)
     assert entry.message.body == EXACTLY
+
+
+def publish_unreadable(url: str, body: bytes) -> None:
+    """With a header nested so deeply that nobody reads it, and hardly anybody writes it."""
+    nested = functools.reduce(lambda inner, _: [inner], range(1_500), list[Any]())
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        publish_with_pika(url, "order.created", body, headers={"nested": nested})
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+async def test_what_has_unreadable_headers_is_a_dead_letter_that_can_be_looked_at_and_redriven(
+    transport: RabbitMQTransport, amqp_url: str
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    body = b'{"event_id": "evt_1", "event_type": "order.created"}'
+    publish_unreadable(amqp_url, body)
+    async with transport.consume(CHARGE.name, prefetch=1) as consumption:
+        publish_with_pika(amqp_url, "order.created", EXACTLY, message_id="evt_2")
+        assert ids(await take(consumption, 1)) == ["evt_2"]
+
+    (entry,) = await eventually(lambda: transport.dead_letters(CHARGE.name, limit=10))
+    assert (entry.reason, entry.message.event_id) == ("undecodable", "evt_1")
+    assert "cannot be read" in entry.error
+    async with transport.consume(f"{CHARGE.name}.dead", prefetch=1) as consumption:
+        assert ids(await take(consumption, 1)) == ["evt_1"]
+    (entry,) = await transport.dead_letters(CHARGE.name, limit=10)  # which came back as it was
+    assert (entry.message.body, entry.message.routing_key) == (body, "order.created")
+
+
+async def test_the_log_has_what_has_unreadable_headers(transport: RabbitMQTransport, amqp_url: str) -> None:
+    """Of which a stream keeps fewer kinds, but times."""
+    await transport.apply(Topology((CHARGE,)))
+    publish_with_pika(amqp_url, "order.created", b"1")
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr("pika.data.calendar.timegm", lambda _: 1_739_613_600_000_000)
+        publish_with_pika(amqp_url, "order.created", b"2", headers={"at": datetime.now(UTC)})
+    publish_with_pika(amqp_url, "order.created", b"3")
+
+    found = await everything_logged(transport, 3)
+
+    assert [(entry.offset, entry.message.body) for entry in found] == [(0, b"1"), (1, b"2"), (2, b"3")]
+
+
+async def test_a_routing_key_that_is_no_text_stops_nothing(
+    transport: RabbitMQTransport, amqp_url: str
+) -> None:
+    await transport.apply(Topology((NOTIFY,)))
+    async with FaultProxy.between(amqp_url) as (proxy, url), opened_at(url) as stranger:
+        odd = proxy.change_next(Way.UP, Method.PUBLISH, lambda frame: frame.replace(b"cr??ted", b"cr\xe9\xffted"))
+        await send(stranger, an_event(1, routing_key="order.cr??ted"))
+        await odd
+    await send(transport, an_event(2))
+
+    arrived = await receive(transport, NOTIFY.name, 2)
+
+    assert [delivery.message.routing_key for delivery in arrived] == ["order.cr\\xe9\\xffted", "order.created"]
+    assert [entry.message.event_id for entry in await everything_logged(transport, 2)] == ["evt_1", "evt_2"]
+
+
+async def everything_logged(transport: RabbitMQTransport, count: int) -> list[LogEntry]:
+    found: list[LogEntry] = []
+    async with asyncio.timeout(PATIENCE), transport.log("first") as batches:
+        async for batch in batches:
+            found += batch
+            if len(found) >= count:
+                break
+    return found

@@ -70,5 +70,21 @@ def test_properties_that_break_the_rules_are_told_from_those_that_do_not(header:
         read_properties(header)
 
 
+def test_what_is_nested_deeper_than_can_be_read_is_told() -> None:
+    nested = b""
+    for _ in range(2_000):
+        nested = b"A" + len(nested).to_bytes(4) + nested
+    table = b"\x01a" + nested
+
+    with pytest.raises(BadProperties):
+        read_properties(b"\x20\x00" + len(table).to_bytes(4) + table)
+
+
+@pytest.mark.parametrize("time", [1_739_613_600_000_000, 1_739_613_600_000_000_000, 2**64 - 1])
+def test_a_time_that_cannot_be_is_none(time: int) -> None:
+    """Microseconds, or nanoseconds, that somebody takes for what AMQP wants."""
+    assert read_properties(b"\x00\x40" + time.to_bytes(8)) == Properties()
+
+
 def test_a_text_that_is_no_utf_8_is_read_with_its_bytes_escaped() -> None:
     assert read_properties(b"\x80\x00\x02\xffa") == Properties(content_type="\\xffa")

@@ -220,6 +220,14 @@ async def test_a_channel_that_the_broker_closes_for_its_own_reasons_is_lost() ->
     assert isinstance(heard.closed[0], Lost)
 
 
+async def test_a_routing_key_that_is_no_utf_8_is_read_with_its_bytes_escaped() -> None:
+    odd = delivery(1, b"{}").replace("créée".encode(), b"cr\xe9\xff\xe9ee")
+
+    heard = await hear([odd + odd])
+
+    assert heard.told == [(1, "events", "order.cr\\xe9\\xff\\xe9ee", False)] * 2
+
+
 WRONG_END = delivery(1, b"{}")[:-1] + b"\x00"
 TOO_LONG = frames(HOT, Basic.Deliver("c", 1, False, "", "q"), ContentHeader(0, 1, Basic.Properties()))
 
@@ -231,7 +239,6 @@ TOO_LONG = frames(HOT, Basic.Deliver("c", 1, False, "", "q"), ContentHeader(0, 1
         (b"\x01\x00\x01\xff\xff\xff\xff", "4294967295 bytes"),
         (TOO_LONG + frames(HOT, ContentBody(b"12")), "longer"),
         (b"\x01\x00\x01\x00\x00\x00\x05\x00\x3c\x00\x3c\x09\xce", "cannot be read"),
-        (frames(HOT, Basic.Deliver("c", 1, False, "", "q"))[:-2] + b"\xff\xce", "cannot be read"),
     ],
 )
 async def test_who_speaks_no_amqp_is_not_listened_to_any_more(data: bytes, told: str) -> None:
