@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from eventbus.catchup import CatchUps
 from eventbus.dependency import Lifetime, SharedLifetime
@@ -30,7 +30,7 @@ class Worker:
 
     `known`: event classes beside those that the services see themselves. `grace`: seconds that handlers get
     to finish after `stop`; then they are cancelled, and their deliveries go back to their queues. `stop`
-    takes `grace` and twice `AFTER_GRACE` at most.
+    takes `grace` and twice `AFTER_GRACE` at most, also where the broker does not answer.
     `pause_after`: see `Settings.pause_after`. `catch_ups`: where a subscription begins in the past.
     """
 
@@ -108,10 +108,10 @@ class Worker:
         self._log.info("worker.draining", grace=self._grace)
         if self._completing is not None:
             self._completing.cancel()
-        await asyncio.gather(*(each.stop() for each in self._subscribers), return_exceptions=True)
-        if self._tasks:
-            await self._drained()
-            await self._cut_off({task for task in self._tasks if not task.done()})
+        stopping = asyncio.gather(*(each.stop() for each in self._subscribers), return_exceptions=True)
+        await self._drained({stopping, *self._tasks})
+        stopping.cancel()
+        await self._cut_off({task for task in self._tasks if not task.done()})
         await self._clean_up()
         for threads in self._threads:
             threads.stop()
@@ -140,9 +140,9 @@ class Worker:
         self._threads.append(threads)
         return self._pipelines.make(member, Handler(member, events, lifetime, threads))
 
-    async def _drained(self) -> None:
+    async def _drained(self, ending: set[asyncio.Future[Any]]) -> None:
         """Return when every subscription has ended, or has had its time."""
-        either = asyncio.ensure_future(asyncio.wait(self._tasks)), asyncio.ensure_future(self._hurry.wait())
+        either = asyncio.ensure_future(asyncio.wait(ending)), asyncio.ensure_future(self._hurry.wait())
         try:
             await asyncio.wait(either, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
         finally:

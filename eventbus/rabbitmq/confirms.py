@@ -77,7 +77,6 @@ class ConfirmLane:
         self._returns: dict[int, str] = {}
         """By delivery tag: why the broker gave it back."""
         self._next_tag = 1
-        self._oldest_tag = 1
         # Of the messages in flight, those that somebody waits for: they take up the window.
         self._waited_for = 0
         self._bytes = 0
@@ -155,7 +154,7 @@ class ConfirmLane:
 
     def _confirmed(self, confirm: Confirm) -> None:
         last, in_flight, is_plain = confirm.tag, self._in_flight, confirm.taken and not self._returns
-        for tag in range(self._oldest_tag if confirm.multiple else last, last + 1):
+        for tag in range(next(iter(in_flight), last) if confirm.multiple else last, last + 1):
             if (flight := in_flight.pop(tag, None)) is None:
                 continue
             call, position, size = flight
@@ -169,8 +168,6 @@ class ConfirmLane:
                     call.finish()
             else:
                 self._answer(tag, call, position, taken=confirm.taken)
-        if confirm.multiple:
-            self._oldest_tag = confirm.tag + 1
         self._go_on_soon()
 
     def _answer(self, tag: int, call: Call, position: int, *, taken: bool) -> None:

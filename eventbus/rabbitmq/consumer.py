@@ -23,6 +23,8 @@ Restore = Callable[[str], Awaitable[None]]
 """Declares a queue again that has gone."""
 
 _NOT_FOUND: Final = 404
+_CANCEL_TIMEOUT: Final = 5.0
+"""Seconds. A broker that takes longer is not waited for: what it has handed over comes back to the queue."""
 _MOST_PREFETCH: Final = 65_535
 
 
@@ -90,7 +92,7 @@ class RabbitMQConsumption:
             return
         self._consumer_tag = None
         try:
-            await ask(intake.wire.channel.basic_cancel(tag), within=self._options.answer_timeout)
+            await ask(intake.wire.channel.basic_cancel(tag), within=_CANCEL_TIMEOUT)
         except (Lost, Refused) as loss:
             intake.wire.end(loss)
         await intake.requeue([handle_of(delivery).tag for delivery in self._take_arrived()])

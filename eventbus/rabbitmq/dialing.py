@@ -12,7 +12,7 @@ from aio_pika.connection import make_url
 from pamqp.common import FieldTable
 from yarl import URL
 
-from eventbus.errors import describe
+from eventbus.errors import ConfigurationError, describe
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address, in_url
 from eventbus.rabbitmq.ask import Lost, Refused, ask
@@ -61,6 +61,8 @@ class Dialer:
             number, self._next = self._next, (self._next + 1) % len(hosts)
             try:
                 return await self._connect_to(*hosts[number], within=within)
+            except ConfigurationError:
+                raise  # a certificate that cannot be read is the same for all
             except Exception as error:
                 if len(hosts) == 1:
                     raise

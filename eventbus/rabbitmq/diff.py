@@ -16,6 +16,7 @@ from eventbus.transport import Drift
 _APPLY: Final = "eventbus topology apply"
 _RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {_APPLY}"
 _NOT_FOUND: Final = 404
+_NOT_PERMITTED: Final = 403
 
 
 async def diff(link: Link, management: Management, names: Names, plan: Plan, *, within: float) -> list[Drift]:
@@ -104,6 +105,7 @@ def _describe(names: Names, binding: Binding) -> str:
 async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
     """What is there is asked for passively first: declaring what is not there would make it."""
     found: list[Drift] = []
+    not_compared: list[str] = []
     wire = await link.channel(within=within)
     try:
         items: list[Exchange | Queue] = [*plan.exchanges, *plan.queues]
@@ -115,9 +117,19 @@ async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
                 await _declare(wire, item, within, passive=False)
             except Refused as refusal:
                 wire.end(refusal)
-                found.append(_refused(item, refusal))
+                if refusal.code == _NOT_PERMITTED:
+                    not_compared.append(f"{item.name}: {refusal.problem}")
+                else:
+                    found.append(_refused(item, refusal))
     finally:
         await wire.close()
+    if not_compared:
+        get_logger("eventbus.rabbitmq").warning(
+            "topology.not_compared",
+            count=len(not_compared),
+            problem=not_compared[0],
+            advice="they are there; whether as they should be, a user who may configure them can ask",
+        )
     return found
 
 

@@ -22,6 +22,8 @@ BODY: Final = 3
 END: Final = 0xCE
 AROUND: Final = 8
 """Bytes of a frame that are not its payload."""
+LARGEST: Final = 2**27
+"""Bytes that no frame has."""
 
 BASIC: Final = 60
 CHANNEL: Final = 20

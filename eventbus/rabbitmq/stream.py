@@ -15,10 +15,8 @@ from aiormq import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 from yarl import URL
 
-from eventbus.rabbitmq.frames import AROUND, END, FRAME, HEARTBEAT, METHOD
+from eventbus.rabbitmq.frames import AROUND, END, FRAME, HEARTBEAT, LARGEST, METHOD
 
-_LARGEST: Final = 2**27
-"""Bytes that no frame has; until the connection is tuned nobody knows better."""
 _PIECE: Final = 64 * 1024
 """Bytes that are joined into one write; more of them would only be copied more often."""
 _SIGN_OF_LIFE: Final = 1.0
@@ -52,8 +50,8 @@ class HotStream(asyncio.StreamReaderProtocol):
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)
-        self.largest_frame = _LARGEST
-        """Bytes of a frame that the broker may send."""
+        self.largest_frame = LARGEST
+        """Bytes of a frame that the broker may send; until the connection is tuned nobody knows better."""
         self.is_full = False
         """The peer does not read: what is written waits here."""
         self._loop = loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -85,8 +86,9 @@ class RabbitMQTransport:
         await self._publishing.open()
 
     async def close(self) -> None:
-        for link in self._links:
-            await link.close()
+        await asyncio.gather(
+            *(link.close() for link in self._links)
+        )
 
     async def apply(self, topology: Topology) -> None:
         self._applied.update({queue.name: queue for queue in topology.queues})

@@ -22,6 +22,8 @@ from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.tap import Tap
 
 _CLOSE_TIMEOUT: Final = 5.0
+_USUAL_FRAME: Final = 131_072
+"""Bytes of a frame that RabbitMQ takes unless it is told otherwise."""
 
 
 class Wire:
@@ -30,14 +32,14 @@ class Wire:
     def __init__(self, channel: AbstractChannel, stream: HotStream) -> None:
         self.channel = channel
         self.number = channel.number
-        frame_max = channel.connection.connection_tune.frame_max
-        self.max_body = frame_max - frames.AROUND
+        frame_max = channel.connection.connection_tune.frame_max  # 0: a broker without a limit
+        self.max_body = (frame_max or _USUAL_FRAME) - frames.AROUND
         """Bytes of content that fit one frame."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the channel has ended, with what ended it: `Lost` or `Refused`."""
         self._consumers = 0
         self._stream = stream
-        stream.largest_frame = frame_max
+        stream.largest_frame = frame_max or frames.LARGEST
         self._tap = Tap(self.end)
         stream.register(self.number, self._tap)
         channel.on_consumer_cancel_callbacks.add(self._cancelled_by_broker)

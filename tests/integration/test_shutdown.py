@@ -12,6 +12,7 @@ import pytest
 from eventbus import Bus, Context, Service, subscribe
 from eventbus.settings import Settings
 from tests.support.eventually import eventually
+from tests.support.fault_proxy import FaultProxy
 
 MANY = 1_000
 DONE = 100
@@ -76,3 +77,26 @@ async def what_comes_again(url: str) -> list[str]:
 
 def bus_to(url: str) -> Bus:
     return Bus(url, source="shop", settings=Settings(shutdown_grace=GRACE))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_worker_whose_broker_says_nothing_stops_in_its_grace_and_ten_seconds(
+    amqp_url: str, *, hangs: bool
+):
+    begun = asyncio.Event()
+
+    @subscribe("order.created", timeout=60)
+    async def seen(_: dict[str, Any]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with FaultProxy.between(amqp_url) as (proxy, url):
+        async with bus_to(url) as bus:
+            worker = await bus.start(Service("audit", [seen]))
+            if hangs:
+                await bus.publish("order.created", {"order_id": 1})
+                await begun.wait()
+            proxy.black_hole()
+            began = time.monotonic()
+            await worker.stop()
+        assert time.monotonic() - began < GRACE + 10 + 3

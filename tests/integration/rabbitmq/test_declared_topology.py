@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pika
 import pytest
+from structlog.testing import capture_logs
 
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.transport import QueueSpec, Topology
@@ -118,6 +119,23 @@ async def test_without_the_management_api_drift_of_queues_is_still_found(
     found = {(drift.kind, drift.what) for drift in drifts}
     assert {("changed", "queue payment.charge"), ("missing", "queue email.notify")} <= found
     assert NOTIFY.name not in {queue["name"] for queue in rabbitmq.api("GET", f"queues/{vhost}")}
+
+
+async def test_whoever_may_not_configure_is_not_told_to_delete_what_is_there(
+    opened: OpenTransport, transport: RabbitMQTransport, rabbitmq: Broker, vhost: str
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    nothing = {"configure": "^$", "write": ".*", "read": ".*"}
+    rabbitmq.api("PUT", f"permissions/{vhost}/{rabbitmq.user}", nothing)
+
+    async with opened(management_url="http://127.0.0.1:9") as blind:
+        with capture_logs() as logged:
+            drifts = await blind.diff(BOTH)
+
+    assert {drift.kind for drift in drifts} == {"missing"}
+    assert "queue email.notify" in {drift.what for drift in drifts}
+    (told,) = [entry for entry in logged if entry["event"] == "topology.not_compared"]
+    assert "ACCESS_REFUSED" in told["problem"]
 
 
 async def test_without_the_management_api_what_is_in_flight_is_unknown(opened: OpenTransport) -> None:

@@ -200,14 +200,19 @@ async def test_a_routing_key_that_is_no_text_stops_nothing(
 ) -> None:
     await transport.apply(Topology((NOTIFY,)))
     async with FaultProxy.between(amqp_url) as (proxy, url), opened_at(url) as stranger:
-        odd = proxy.change_next(Way.UP, Method.PUBLISH, lambda frame: frame.replace(b"cr??ted", b"cr\xe9\xffted"))
+        odd = proxy.change_next(
+            Way.UP, Method.PUBLISH, lambda frame: frame.replace(b"cr??ted", b"cr\xe9\xffted")
+        )
         await send(stranger, an_event(1, routing_key="order.cr??ted"))
         await odd
     await send(transport, an_event(2))
 
     arrived = await receive(transport, NOTIFY.name, 2)
 
-    assert [delivery.message.routing_key for delivery in arrived] == ["order.cr\\xe9\\xffted", "order.created"]
+    assert [delivery.message.routing_key for delivery in arrived] == [
+        "order.cr\\xe9\\xffted",
+        "order.created",
+    ]
     assert [entry.message.event_id for entry in await everything_logged(transport, 2)] == ["evt_1", "evt_2"]
 
 
