@@ -86,9 +86,7 @@ class RabbitMQTransport:
         await self._publishing.open()
 
     async def close(self) -> None:
-        await asyncio.gather(
-            *(link.close() for link in self._links)
-        )
+        await asyncio.gather(*(link.close() for link in self._links))
 
     async def apply(self, topology: Topology) -> None:
         self._applied.update({queue.name: queue for queue in topology.queues})
