@@ -22,7 +22,8 @@ OnReplay = Literal["run", "skip"]
 Start = Literal["new", "beginning"] | datetime
 
 NAME: Final = re.compile(r"[a-z_][a-z0-9_-]*", re.IGNORECASE | re.ASCII)
-
+_OF_DEAD_LETTERS: Final = "dead"
+"""Stands behind the name of a queue in that of its dead letters, and of no service's own queue."""
 
 _EXAMPLE: Final = '@subscribe(OrderCreated) or @subscribe("order.*")'
 _RIGHT_TOPICS: Final = f"Write {_EXAMPLE}"
@@ -82,6 +83,8 @@ class Subscription(Generic[P, R]):
             raise self._wrong(
                 "its name is part of a queue's name", "Give it one: name=… of letters, digits, '_' and '-'"
             )
+        if self.name == _OF_DEAD_LETTERS:
+            raise self._wrong("its queue's name would be that of dead letters", "Give it another: name=…")
         if not self.timeout > 0 or self.concurrency < 1 or self.prefetch < 1:
             raise self._wrong(
                 "timeout (seconds), concurrency and prefetch must be above 0",

@@ -132,6 +132,10 @@ def test_a_name_that_cannot_be_part_of_a_queues_name_is_refused(name: str):
     assert "its name is part of a queue's name" in str(refused(OrderCreated, name=name))
 
 
+def test_a_queue_is_not_named_as_those_of_dead_letters_are():
+    assert "that of dead letters" in str(refused(OrderCreated, name="dead"))
+
+
 @pytest.mark.parametrize("nameless", [lambda event: None, functools.partial(add, by=2), Audit()])
 def test_a_handler_without_a_name_of_its_own_needs_one(nameless: Any):
     assert "Give it one: name=" in str(refused(OrderCreated, function=nameless))
