@@ -96,9 +96,8 @@ class SqliteOutbox:
 
         try:
             await self._access.write(stand_down, durable=False)
-        except (
-            StoreUnavailable
-        ) as error:  # the next `take` of this process leads on; of others, when it is dead
+        except StoreUnavailable as error:
+            # The next `take` here leads on and stands down after it; others lead when this process is dead.
             self._log.warning("outbox.stand_down_failed", error=str(error))
 
     async def mark_sent(self, entries: Sequence[OutboxEntry]) -> None:

@@ -64,10 +64,10 @@ VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :create
 SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_outbox'
 
 -- name: lead
+-- Also who leads already, for it may have failed to stand down; `Taking` lets one in at a time.
 UPDATE eventbus_relay SET owner = :owner
-WHERE owner IS NULL OR NOT EXISTS (
-    SELECT 1 FROM eventbus_owner AS other
-    WHERE other.id = eventbus_relay.owner AND (other.id = :owner OR other.expires_at > :now)
+WHERE owner IS NULL OR owner = :owner OR NOT EXISTS (
+    SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_relay.owner AND other.expires_at > :now
 )
 
 -- name: stand_down
