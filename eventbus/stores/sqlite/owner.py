@@ -6,7 +6,8 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from typing import Final
 
 from eventbus.databases.sqlite.address import Address
@@ -62,12 +63,16 @@ class Owner:
             self._thread.join()
 
     def _live(self) -> None:
-        """What fails is tried again with the next beat."""
+        """What fails is tried again with the next beat, and so is connecting."""
         pause = self._lease / 3
-        with closing(connect(self._address, sqlite3.Connection, durable=False)) as connection:
+        with ExitStack() as opened:
+            connection: sqlite3.Connection | None = None
             while not self._stopped.wait(pause):
                 with suppress(sqlite3.Error):
-                    patiently(lambda: self.beat(connection), pause)
+                    if connection is None:
+                        connecting = connect(self._address, sqlite3.Connection, durable=False)
+                        connection = opened.enter_context(closing(connecting))
+                    patiently(partial(self.beat, connection), pause)
 
     def _expiry(self) -> int:
         return machine_time() + int(self._lease * 1_000_000)

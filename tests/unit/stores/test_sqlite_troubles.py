@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import connect
 from eventbus.stores.options import StoreOptions
+from eventbus.stores.sqlite import owner as owners
 from eventbus.stores.sqlite.store import SqliteStore
 from eventbus.transport import Message
+from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -58,3 +62,42 @@ async def test_a_relay_that_could_not_stand_down_leads_on_and_shuts_out_others_m
     assert await send(store) == ["evt_1"]
     assert await send(other) == ["evt_2"]
     await other.close()
+
+
+@pytest.fixture
+def failed_connects(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Error]:
+    """Of the thread that says that its process lives."""
+    failed: list[sqlite3.Error] = []
+
+    def noting(address: Address, factory: type[sqlite3.Connection], *, durable: bool) -> sqlite3.Connection:
+        try:
+            return connect(address, factory, durable=durable)
+        except sqlite3.Error as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(owners, "connect", noting)
+    return failed
+
+
+async def test_a_process_that_could_not_reach_the_file_for_a_while_says_again_that_it_lives(
+    store: SqliteStore, path: Path, failed_connects: list[sqlite3.Error]
+) -> None:
+    owner = owners.Owner(Address.of(store.url), StoreOptions(lease=0.15))
+    aside = path.parent.with_name("away")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        owner.enter(connection)
+
+        def expiry() -> int:
+            found = connection.execute("SELECT expires_at FROM eventbus_owner WHERE id = ?", [owner.id])
+            expires_at: int = found.fetchone()[0]
+            return expires_at
+
+        entered = expiry()
+        path.parent.rename(aside)
+        owner.start()
+        await eventually(lambda: failed_connects)
+        aside.rename(path.parent)
+
+        await eventually(lambda: expiry() > entered)
+        owner.stop()
