@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import Connection
+from eventbus.databases.postgres.database import Connection, explained
 from eventbus.databases.postgres.lane import Lane
 from eventbus.store import StoreUnavailable
 from eventbus.stores.options import StoreOptions
@@ -38,24 +38,33 @@ class Owner:
         await connection.execute(self._statements["leave"], self.id)
 
     def start(self) -> None:
-        """In a thread with a loop and a connection of its own: a handler may hold up the event loop."""
-        begun = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._live(begun)), name="eventbus-store-heartbeat", daemon=True
-        )
+        """In a thread with a loop and a connection of its own: a handler may hold up the event loop.
+
+        Raises `StoreUnavailable` where there is no such loop to be had, for want of file descriptors.
+        """
+        stopped = asyncio.Event()
+        runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        try:
+            loop = runner.get_loop()
+        except OSError as error:
+            raise explained(error, self._address) from error
+
+        def live() -> None:
+            with runner:
+                runner.run(self._live(stopped))
+
+        self._thread = threading.Thread(target=live, name="eventbus-store-heartbeat", daemon=True)
         self._thread.start()
-        begun.wait()
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
 
     def stop(self) -> None:
         self._stop()
         if self._thread is not None:
             self._thread.join()
 
-    async def _live(self, begun: threading.Event) -> None:
+    async def _live(self, stopped: asyncio.Event) -> None:
         """What fails is tried again with the next beat."""
-        loop, stopped, pause = asyncio.get_running_loop(), asyncio.Event(), self.lease / 3
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        begun.set()
+        pause = self.lease / 3
         lane = Lane(self._address, pause)
         stopping = asyncio.create_task(stopped.wait())
         try:

@@ -92,10 +92,10 @@ class PostgresStore:
             opened = _Opened(self._address, self._statements, self._options, self._clock, identity)
             try:
                 await opened.lane.ask(opened.owner.enter)
+                opened.owner.start()
             except BaseException:
                 await opened.close()
                 raise
-            opened.owner.start()
             self._opened = opened
 
     async def close(self) -> None:
