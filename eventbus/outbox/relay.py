@@ -104,15 +104,14 @@ class Relay:
             try:
                 # One event asks whether the broker is back: every vain try of a batch may leave copies of it.
                 step = await self._step(1 if self._is_waiting else self._batch)
+                self._resume()
+                if not step.has_moved and not self._is_stopping:
+                    await self._rest(step)
             except (SendFailed, StoreUnavailable) as error:
                 await self._wait(error)
             except Exception as error:  # noqa: BLE001 -- whatever it is, what is in the outbox must get out
                 self._log.exception("relay.failed")
                 await self._wait(error)
-            else:
-                self._resume()
-                if not step.has_moved and not self._is_stopping:
-                    await self._rest(step)
 
     async def _step(self, limit: int) -> _Step:
         async with self._turn, self._outbox.take(limit + self._refusals.count) as taken:
