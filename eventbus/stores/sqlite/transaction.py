@@ -95,7 +95,10 @@ class Transactions:
         if self._is_closed:
             raise StoreUnavailable(self._address.url, "it is not open")
         if self._connection is None:
-            self._connection = connect(self._address, LazyConnection, durable=True)
+            try:
+                self._connection = connect(self._address, LazyConnection, durable=True)
+            except sqlite3.Error as error:
+                raise unavailable(error, self._address) from error
             self._connection.address = self._address
             self._connection.patience = self._timeout
         self._connection.is_lent = True

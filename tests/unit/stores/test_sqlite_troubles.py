@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.database import connect
+from eventbus.store import StoreUnavailable
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite import owner as owners
 from eventbus.stores.sqlite.store import SqliteStore
@@ -101,3 +102,17 @@ async def test_a_process_that_could_not_reach_the_file_for_a_while_says_again_th
 
         await eventually(lambda: expiry() > entered)
         owner.stop()
+
+
+async def test_a_transaction_on_a_file_out_of_reach_is_one_of_a_store_that_is_away(
+    store: SqliteStore, path: Path
+) -> None:
+    aside = path.parent.with_name("away")
+    path.parent.rename(aside)
+    with pytest.raises(StoreUnavailable):
+        async with store.transaction():
+            pass
+    aside.rename(path.parent)
+
+    async with store.transaction() as transaction:
+        assert await transaction.fetch("SELECT 1 AS one") == [{"one": 1}]
