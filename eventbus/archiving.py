@@ -12,6 +12,7 @@ from eventbus.clock import Clock
 from eventbus.codec import Codec
 from eventbus.errors import Unreadable, describe
 from eventbus.logs import get_logger
+from eventbus.portions import portions
 from eventbus.store import StoreUnavailable
 from eventbus.transport import LogBounds, LogEntry, LogStart, Transport
 
@@ -82,8 +83,10 @@ class Archiving:
         return begin.start, bounds
 
     async def _copy(self, batches: AsyncIterator[Sequence[LogEntry]]) -> None:
+        """In portions: all that the log hands out at once could take longer than one transaction may."""
         async for batch in batches:
-            await self._append([self._of(entry) for entry in batch], batch[-1].offset + 1)
+            for some in portions(batch, lambda entry: len(entry.message.body)):
+                await self._append([self._of(entry) for entry in some], some[-1].offset + 1)
 
     async def _append(self, entries: Sequence[Copied], next_offset: int) -> None:
         """Again and again while the archive is away. Raises `ArchiveMoved`."""

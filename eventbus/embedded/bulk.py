@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-_MOST_BYTES: Final = 8 * 1024**2
+from eventbus.portions import portions
+
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Few sizes, so that every statement is prepared once; SQLite allows 32 766 values in one."""
 
@@ -33,11 +34,6 @@ def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[objec
 
 def within_bytes(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The first of `rows`, whose last column is a body: one at least, and no more once they are large."""
-    taken: list[tuple[Any, ...]] = []
-    size = 0
-    for row in rows:
-        taken.append(row)
-        size += len(row[-1])
-        if size >= _MOST_BYTES:
-            break
-    return taken
+    for taken in portions(rows, lambda row: len(row[-1])):
+        return taken
+    return []
