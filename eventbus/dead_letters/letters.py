@@ -13,7 +13,7 @@ from eventbus.dead_letters.identity import digest_of, id_of
 from eventbus.dead_letters.moving import Act, Move, Moved, Progress, silent
 from eventbus.dead_letters.redriving import Redrive
 from eventbus.dead_letters.selection import EVERYTHING, Selection
-from eventbus.errors import EventBusError, SendFailed
+from eventbus.errors import ConfigurationError, EventBusError, SendFailed
 from eventbus.pace import Pace
 from eventbus.transport import DeadLetterEntry, QueueStats, Transport
 
@@ -89,11 +89,17 @@ class DeadLetters:
         rate: float | None = None,
         progress: Progress = silent,
     ) -> Moved:
-        """Remove those selected for good, each after its line in the audit log."""
+        """Remove those selected for good, each after its line in the audit log.
+
+        Where that takes no more, the others stay: `Moved.stopped` says why.
+        """
 
         async def act(entries: Sequence[DeadLetterEntry]) -> Sequence[EventBusError | None]:
-            if entries:
-                await audit.write("discard", self.queue, entries, why)
+            try:
+                if entries:
+                    await audit.write("discard", self.queue, entries, why)
+            except ConfigurationError as error:
+                return [error] * len(entries)
             return [None] * len(entries)
 
         return await self._move(act, selection, limit, rate, progress)

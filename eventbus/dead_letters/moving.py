@@ -11,7 +11,7 @@ from typing import Final
 from eventbus.clock import Clock
 from eventbus.dead_letters.identity import digest_of, id_of
 from eventbus.dead_letters.selection import Selection
-from eventbus.errors import EventBusError, SendFailed
+from eventbus.errors import ConfigurationError, EventBusError, SendFailed
 from eventbus.outcome import Ack
 from eventbus.pace import Pace
 from eventbus.transport import Consumption, DeadLetterEntry, Delivery, QueueStats, Transport
@@ -149,7 +149,7 @@ class Move:
                 continue
             self._staying.add(digest_of(delivery.message))
             moved.failures.append((id_of(delivery.message), error))
-            if isinstance(error, SendFailed):
+            if isinstance(error, SendFailed | ConfigurationError):
                 moved.stopped = error
         await consumption.settle([(delivery, Ack()) for delivery in acks])
         moved.seen = max(moved.seen, moved.done)

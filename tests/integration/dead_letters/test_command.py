@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from tests.conformance import drive
@@ -76,6 +77,24 @@ async def test_what_another_consumer_holds_makes_it_done_in_part(place):
     assert of_one.code == 1
     assert await eventually(lambda: place.has_dead(4))
     assert await place.dead() == sent[:4]
+
+
+async def test_an_audit_log_that_takes_no_more_makes_a_discard_done_in_part(place):
+    sent = await place.give_up(300)
+    audit, nowhere = place.directory / "audit.jsonl", place.directory / "nowhere"
+    nowhere.symlink_to(place.directory / "unmounted" / "audit.jsonl")
+
+    arguments = ("--reason", "test cards", "--audit-log", str(audit), "--rate", "100", "--yes")
+    async with place.started("discard", CHARGE, *arguments) as process:
+        await eventually(lambda: audit.exists() and audit.read_bytes(), within=20)
+        nowhere.replace(audit)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+
+    left = await place.dead()
+    assert len(left) < len(sent)
+    assert (process.returncode, err.decode().splitlines()[-1]) == (3, f"{300 - len(left)} discarded")
+    assert f"{left[0]} stays: cannot write the audit log" in err.decode()
+    assert left == sent[-len(left) :]
 
 
 async def test_groups_leave_the_values_out(place):
