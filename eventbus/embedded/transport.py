@@ -62,7 +62,7 @@ class EmbeddedTransport:
 
     @property
     def log_lag(self) -> float:
-        """None: an event comes to its queues and to the log in one transaction."""
+        """No lag at all: an event comes to its queues and to the log in one transaction."""
         return 0.0
 
     async def open(self) -> None:

@@ -139,7 +139,7 @@ def _is_through(place: LogStart, until: int | None) -> bool:
 
 
 class _Reader:
-    """Reading over one channel, until that is lost. The marks of `Log.end` are no entries."""
+    """Reading over one channel, until that is lost. The marks of `Log.bounds` are no entries."""
 
     def __init__(self, wire: Wire, log: Log, first_offset: int, until: int | None) -> None:
         self._wire = wire
