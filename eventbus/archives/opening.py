@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from eventbus.archive import Archive
 from eventbus.databases.drivers import require
+from eventbus.databases.scheme import scheme_of
 from eventbus.errors import ConfigurationError
 
 
@@ -14,7 +13,7 @@ def archive_for(url: str, *, timeout: float = 10.0) -> Archive:
 
     Raises `ConfigurationError` for a URL that names no archive.
     """
-    match urlsplit(url).scheme:
+    match scheme_of(url):
         case "sqlite":
             from eventbus.archives.sqlite.archive import SqliteArchive
 

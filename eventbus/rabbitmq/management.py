@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,7 @@ _DEFAULT_PORTS: Final = {"http": 15672, "https": 15671}
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _OK: Final = 200
 _UNHEALTHY: Final = 503
+_WRONG: Final = "the management URL must be like http://localhost:15672"
 _CLIENT_PROPERTIES: Final = ("connection_name", NAMESPACE, PURPOSE)
 
 
@@ -52,13 +54,15 @@ class Management:
     """Reads about one virtual host."""
 
     def __init__(self, address: Address, options: RabbitMQOptions) -> None:
-        url = urlsplit(options.management_url or f"http://{_in_url(address.host)}:{_DEFAULT_PORTS['http']}")
         try:
+            url = urlsplit(
+                options.management_url or f"http://{_in_url(address.host)}:{_DEFAULT_PORTS['http']}"
+            )
             port = url.port
-        except ValueError:
-            port = -1
-        if url.scheme not in _DEFAULT_PORTS or not url.hostname or port == -1:
-            raise ConfigurationError("the management URL must be like http://localhost:15672")
+        except ValueError:  # it may quote the password
+            raise ConfigurationError(_WRONG) from None
+        if url.scheme not in _DEFAULT_PORTS or not url.hostname:
+            raise ConfigurationError(_WRONG)
         self._address = address
         self._timeout = options.management_timeout
         self._secure = url.scheme == "https"
@@ -124,15 +128,13 @@ class Management:
         return f"{'https' if self._secure else 'http'}://{_in_url(self._host)}:{self._port}"
 
     def _get(self, path: str, statuses: Sequence[int]) -> Answer:
-        connection = self._connection()
         try:
-            connection.request("GET", path, headers=self._headers)
-            response = connection.getresponse()
-            answer = response.read(_MOST_BYTES)
-        except (OSError, HTTPException) as error:
+            with closing(self._connection()) as connection:
+                connection.request("GET", path, headers=self._headers)
+                response = connection.getresponse()
+                answer = response.read(_MOST_BYTES)
+        except (OSError, HTTPException, UnicodeError) as error:  # the last: of a name that can be no host's
             raise ManagementUnavailable(f"{self._where}: {error}") from error
-        finally:
-            connection.close()
         date = _date(response.headers.get("Date"))
         if response.status not in statuses:
             problem = f"{self._where} answers {response.status} {shorten(response.reason)}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from eventbus.clock import Clock
 from eventbus.databases.drivers import require
+from eventbus.databases.scheme import scheme_of
 from eventbus.databases.sqlite.writing import Writing
 from eventbus.errors import ConfigurationError
 from eventbus.store import Store
@@ -22,7 +22,7 @@ def store_for(
 
     Raises `ConfigurationError` for a URL that names no store.
     """
-    match urlsplit(url).scheme:
+    match scheme_of(url):
         case "memory":
             from eventbus.stores.memory import MemoryStore
 

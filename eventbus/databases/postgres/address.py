@@ -33,7 +33,7 @@ class Address:
         if not readable or any(character in url for character in "\0\r\n\t "):
             raise ConfigurationError(
                 f"the {what}'s URL cannot be read: use postgresql://user:password@host:5432/database, with "
-                "/, ?, # and @ in the password written %2F, %3F, %23 and %40."
+                "/, ?, #, @ and [ in the password written %2F, %3F, %23, %40 and %5B."
             )
         user = credentials.partition(":")[0]
         return cls(f"{scheme}://{user}{found if user else ''}{rest}", url, what)

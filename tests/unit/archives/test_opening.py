@@ -34,9 +34,18 @@ def test_a_url_that_names_no_file_is_refused() -> None:
         archive_for("sqlite:///folder/")
 
 
-def test_a_url_that_cannot_be_read_is_refused_without_its_password() -> None:
+@pytest.mark.parametrize(
+    "password", ["secret/with/slash", "secret[", "secret]", "secret\uff1awide", "secret\uff0fwide"]
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(password: str) -> None:
     with pytest.raises(ConfigurationError, match="the archive's URL cannot be read") as refused:
-        archive_for("postgresql://user:secret/with/slash@host/database")
+        archive_for(f"postgresql://user:{password}@host/database")
+    assert "secret" not in str(refused.value)
+
+
+def test_what_has_no_scheme_is_not_quoted_for_it_may_be_a_password() -> None:
+    with pytest.raises(ConfigurationError, match="is no archive") as refused:
+        archive_for("user@secret:5432/database")
     assert "secret" not in str(refused.value)
 
 

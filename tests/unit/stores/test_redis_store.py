@@ -75,7 +75,17 @@ async def test_a_wrong_password_is_told_without_the_password(redis_url: str):
     assert "hush" not in str(failed.value)
 
 
-@pytest.mark.parametrize("url", ["redis://", "redis://host/zero", "redis://host:port/0", "redis://h/0#hush"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://host/zero",
+        "redis://host:port/0",
+        "redis://h/0#hush",
+        "redis://:hush[@h/0",
+        "redis://:hush\uff1a@h/0",
+    ],
+)
 def test_what_names_no_redis_is_refused_without_quoting_it(url: str):
     with pytest.raises(ConfigurationError) as failed:
         store_for(url)

@@ -222,6 +222,18 @@ def test_a_url_that_names_no_store_is_refused(url: str) -> None:
         store_for(url)
 
 
+@pytest.mark.parametrize("password", ["secret[", "secret]", "secret\uff1awide", "secret\uff0fwide"])
+@pytest.mark.parametrize(
+    ("scheme", "problem"), [("postgresql", "the store's URL cannot be read"), ("mysql", "is no store")]
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(
+    scheme: str, problem: str, password: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as refused:
+        store_for(f"{scheme}://user:{password}@host/database")
+    assert "secret" not in str(refused.value)
+
+
 OPEN_IT = """
 import asyncio, os, sys
 from eventbus.errors import ConfigurationError
