@@ -110,7 +110,7 @@ class Settings(BaseModel):
             yield name, shown
 
 
-_URLS: Final = ("url", "management_url", "store")
+_URLS: Final = ("url", "management_url", "store", "archive")
 
 
 def _without_secrets(url: str) -> str:

@@ -118,7 +118,10 @@ def test_secrets_are_not_shown():
         assert "broker.example" in shown
 
 
-def test_the_password_of_the_store_is_not_shown():
-    shown = repr(Settings(store="postgresql://order:s3cr3t@db.example/shop?sslpassword=s3cr3t"))
+@pytest.mark.parametrize("name", ["store", "archive"])
+def test_the_password_of_the_store_and_of_the_archive_is_not_shown(name: str):
+    shown = repr(
+        Settings.model_validate({name: "postgresql://order:s3cr3t@db.example/shop?sslpassword=s3cr3t"})
+    )
     assert "s3cr3t" not in shown
     assert "postgresql://***@db.example/shop" in shown
