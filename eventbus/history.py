@@ -166,12 +166,17 @@ class History:
         return ((await self._archive.end()).next_offset or 0) > place.offset
 
     async def _logged(self, place: Place, until: int, since: datetime | None) -> AsyncGenerator[Piece]:
-        start: LogStart = "first" if since is None else since - SLACK
-        if place.offset is not None:
-            start = place.offset
+        start = _start(since) if place.offset is None else place.offset
         async with self._transport.log(start, until=until) as batches:
             async for batch in batches:
                 yield Piece([each.message for each in batch], Place(place.number, batch[-1].offset + 1))
+
+
+def _start(since: datetime | None) -> LogStart:
+    try:
+        return "first" if since is None else since - SLACK
+    except OverflowError:  # the first minute of the calendar
+        return "first"
 
 
 async def read_ahead(pieces: AsyncGenerator[Piece], most: int = 4) -> AsyncGenerator[Piece]:

@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from eventbus.pace import SLOWEST, is_rate
+
 Answer = TypeVar("Answer")
 Format = Literal["table", "json"]
 
@@ -63,9 +65,9 @@ def archive_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
 
 def rate_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add `--rate`; the verb gets it as `rate`: events a second, or None where it is not given."""
-    return click.option(
-        "--rate", metavar="N", type=click.FloatRange(0, min_open=True), help="At most so many a second."
-    )(verb)
+    return click.option("--rate", metavar="N", type=float, callback=_rate, help="At most so many a second.")(
+        verb
+    )
 
 
 def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -77,6 +79,15 @@ def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
         help="Modules with event classes.  "
         "[env: EVENTBUS_SCHEMAS; default: schemas, where it can be imported]",
     )(verb)
+
+
+def _rate(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not is_rate(value):
+        raise click.BadParameter(
+            f"{value:g} is none: write events a second, {SLOWEST:f} or more; without the option they go as "
+            "fast as they can."
+        )
+    return value
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:

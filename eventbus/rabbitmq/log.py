@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from eventbus.clock import Clock
@@ -27,6 +27,8 @@ _OFFSET: Final = "x-stream-offset"
 _UNREAD: Final = Properties()
 LOG_LAG: Final = 1.0
 """Seconds after which what one node routed before another bound a queue lies in the stream; see the port."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""AMQP knows no time before it."""
 _QUIET: Final = 1.0
 """Seconds without an entry, after which a broker that has found a time counts as having found nothing."""
 
@@ -50,6 +52,8 @@ class Log:
         entry after it: some entries before a time may come, none after it is left out. Raises
         `BrokerUnreachable` or `TopologyError` when reading cannot begin.
         """
+        if isinstance(start, datetime) and start < _EPOCH:
+            start = "first"
         # Were it lost before the first entry, what came meanwhile must not be skipped.
         resume = self.clock.now() if start == "next" else start
         reader = await self._first(start, until)

@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.history import Piece, Place
 from eventbus.logs import get_logger
+from eventbus.pace import SLOWEST, is_rate
 from eventbus.replay.run import CANCEL, PAUSE, Means, Run, Tell
 from eventbus.replay.state import KIND, Replay, ReplayRequest, replay_of
 from eventbus.store import StoreUnavailable
@@ -76,8 +77,9 @@ class Replays:
     async def resume(self, replay_id: str, tell: Tell = silent, *, rate: float | None = None) -> Replay:
         """Go on with one that was paused or interrupted; at its rate, or another.
 
-        Raises `NoSuchReplay`, `InvalidReplay` for one that has ended, `ReplayRunning`.
+        Raises `NoSuchReplay`, `InvalidReplay` for one that has ended and for no rate, `ReplayRunning`.
         """
+        _check_rate(rate)
         replay = await self.find(replay_id)
         if replay.state in _ENDED:
             raise InvalidReplay(f"{replay_id} is {replay.state}", "Begin a new one")
@@ -223,8 +225,12 @@ def _check(request: ReplayRequest, now: datetime) -> None:
             )
     if request.since is not None and request.until is not None and request.since >= request.until:
         raise InvalidReplay("since is not before until", "Then there is nothing between them")
-    if request.rate is not None and not request.rate > 0:
-        raise InvalidReplay(f"rate={request.rate}", "Use events a second, above 0")
+    _check_rate(request.rate)
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not is_rate(rate):
+        raise InvalidReplay(f"rate={rate}", f"Use events a second, {SLOWEST:f} or more, or None")
 
 
 def _counted(replay: Replay, piece: Piece, wanted: int, unreadable: int) -> Replay:

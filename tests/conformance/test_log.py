@@ -68,12 +68,13 @@ async def test_the_log_from_a_time_leaves_out_what_was_logged_before(transport: 
     assert drive.ids(await drive.history(transport, since, 5)) == drive.ids(after)
 
 
-async def test_the_log_from_a_time_before_everything_is_all_of_it(transport: Transport) -> None:
+@pytest.mark.parametrize("year", [1, 1969, 2020])
+async def test_the_log_from_a_time_before_everything_is_all_of_it(transport: Transport, year: int) -> None:
     await transport.apply(CHARGE_ALONE)
     sent = drive.some_messages(5)
     await drive.send(transport, *sent)
 
-    assert drive.ids(await drive.history(transport, datetime(2020, 1, 1, tzinfo=UTC), 5)) == drive.ids(sent)
+    assert drive.ids(await drive.history(transport, datetime(year, 1, 1, tzinfo=UTC), 5)) == drive.ids(sent)
 
 
 async def test_the_log_from_next_holds_all_that_is_sent_after_it_was_entered_and_nothing_else(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -119,6 +119,19 @@ def test_what_cannot_be_read_is_told_if_its_type_is_wanted():
     broken = Message(b"\xff", "order.created")
     assert [len(found) for found in Wanted(("order.*",)).pick([broken], Codec())] == [0, 1]
     assert Wanted(("payment.*",)).pick([broken], Codec()) == ([], [])
+
+
+async def test_history_since_the_first_day_of_the_calendar_is_all_of_it():
+    transport = EmbeddedTransport(":memory:")
+    await transport.open()
+    await transport.send([Message(b"1", "order.created")], timeout=5)
+    since = datetime.min.replace(tzinfo=UTC)
+
+    async with aclosing(History(transport).read(Place(), until=2, since=since)) as pieces:
+        found = [message.body async for piece in pieces for message in piece.messages]
+    await transport.close()
+
+    assert found == [b"1"]
 
 
 @pytest.mark.parametrize(

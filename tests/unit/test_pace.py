@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventbus.pace import Pace
+from eventbus.pace import SLOWEST, Pace
 
 
 class StillClock:
@@ -54,7 +54,17 @@ async def test_without_a_rate_nobody_waits():
     assert clock.slept == 0
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan")])
-def test_a_rate_that_would_never_end_is_refused(rate: float):
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1e-300])
+def test_a_rate_that_would_never_end_and_one_that_is_none_are_refused(rate: float):
     with pytest.raises(ValueError, match="rate"):
         Pace(rate, StillClock())
+
+
+@pytest.mark.parametrize("rate", [SLOWEST, 1e300])
+async def test_the_slowest_and_the_fastest_rate_can_be_kept(rate: float):
+    clock = StillClock()
+    pace = Pace(rate, clock)
+    await pace.wait(pace.batch)
+    await pace.wait(pace.batch)
+
+    assert clock.slept == pytest.approx(pace.batch / rate)

@@ -96,6 +96,8 @@ def test_ctrl_c_leaves_one_that_can_be_cancelled(cli: Cli):
     [
         ((PAYMENT, "--since", "2999-01-01"), 1, "in the future"),
         ((PAYMENT, "--since", "soon"), 2, "no time"),
+        ((PAYMENT, "--rate", "inf"), 2, "events a second"),
+        (("resume", "rpl_7", "--rate", "nan"), 2, "events a second"),
         (("payment.nobody",), 1, "payment.nobody"),
         (("resume", "rpl_7"), 1, "no replay rpl_7"),
         ((PAYMENT, "--type", "Order Created"), 2, "no binding pattern"),

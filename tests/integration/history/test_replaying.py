@@ -188,7 +188,9 @@ async def test_a_second_replay_of_a_subscription_is_refused_while_one_runs(
             replace(LEDGER, since=datetime(2026, 1, 2, tzinfo=UTC), until=datetime(2026, 1, 1, tzinfo=UTC)),
             "not before",
         ),
-        (replace(LEDGER, rate=0), "above 0"),
+        (replace(LEDGER, rate=0), "events a second"),
+        (replace(LEDGER, rate=float("inf")), "events a second"),
+        (replace(LEDGER, rate=1e-300), "events a second"),
     ],
 )
 async def test_a_replay_that_makes_no_sense_is_refused(

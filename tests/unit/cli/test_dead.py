@@ -41,6 +41,9 @@ def test_what_is_no_age_is_refused(text: str):
     [
         ("redrive", "q", "--edit", "--yes"),
         ("redrive", "q", "--yes", "--rate", "0"),
+        ("redrive", "q", "--yes", "--rate", "inf"),
+        ("redrive", "q", "--yes", "--rate", "1e-300"),
+        ("discard", "q", "--yes", "--reason", "test cards", "--rate", "nan"),
         ("redrive", "q", "--yes", "--limit", "0"),
         ("discard", "q", "--yes"),
         ("discard", "q", "--yes", "--reason", " "),
