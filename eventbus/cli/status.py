@@ -27,7 +27,7 @@ from eventbus.cli.waiting_view import (
     told_age,
     waiting_lines,
 )
-from eventbus.errors import BrokerUnreachable, TopologyError
+from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError, TopologyError
 from eventbus.settings import Settings
 from eventbus.transport import QueueStats
 
@@ -104,13 +104,16 @@ async def _look_once(place: Place, queues: Sequence[str], output: Format) -> Exi
 async def _watch(place: Place, queues: Sequence[str], output: Format) -> NoReturn:
     """What goes wrong meanwhile is told when it begins; a broker that goes away is waited for."""
     told_before: tuple[str, ...] = ()
+    passing: tuple[type[EventBusError], ...] = (BrokerUnreachable,)
     async with place.bus, _presenting(output) as present:
         while True:
             try:
                 look = await _look(place, queues)
-            except BrokerUnreachable as error:
+            except passing as error:
                 look = Look((), (told(error),))
             else:
+                # It has worked: that the management API does not answer means that the broker is away.
+                passing = (BrokerUnreachable, ConfigurationError)
                 present(look)
             now = (*look.troubles, *look.of_the_broker, *look.waiting.troubles)
             for trouble in now:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.integration.cli.conftest import Cli
 from tests.support.eventually import eventually_sync
+from tests.support.rabbitmq_node import RabbitNode
 
 
 def subscriptions(cli: Cli, *targets: str) -> dict[str, dict[str, Any]]:
@@ -83,3 +84,29 @@ def test_watching_goes_on_until_ctrl_c(cli: Cli):
     assert done.code == 130
     assert all(json.loads(line)["subscriptions"] for line in done.out.splitlines())
     assert "Traceback" not in done.err
+
+
+def test_watching_every_subscription_waits_for_a_broker_that_stops(cli: Cli, node: RabbitNode, node_url: str):
+    cli.environment |= {"EVENTBUS_URL": node_url, "EVENTBUS_MANAGEMENT_URL": node.broker.http_url}
+    assert cli("topology", "apply", "shop:payment").code == 0
+    watching = cli.start("status", "--watch", "--output", "json")
+    eventually_sync(lambda: len(watching.out.splitlines()) >= 1, within=20)
+
+    node.kill()
+    watching.says("eventbus: ")  # what it misses
+    node.start()
+    before = len(watching.out.splitlines())
+    eventually_sync(
+        lambda: watching.process.poll() is not None or len(watching.out.splitlines()) > before + 1, within=60
+    )
+
+    done = watching.told(signal.SIGINT)
+    assert done.code == 130, done.err
+    assert "Traceback" not in done.err
+
+
+def test_watching_ends_where_nothing_could_be_seen_at_all(cli: Cli, amqp_url: str):
+    done = cli("status", "--watch", EVENTBUS_URL=amqp_url, EVENTBUS_MANAGEMENT_URL="http://127.0.0.1:1")
+
+    assert (done.code, done.out) == (2, "")
+    assert "EVENTBUS_MANAGEMENT_URL" in done.err
