@@ -14,7 +14,7 @@ from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import note, print_json, print_line
 from eventbus.clock import SystemClock
 from eventbus.connecting import connect
-from eventbus.errors import TopologyError
+from eventbus.errors import SendFailed, TopologyError
 from eventbus.keeping import make_store, outbox_of, relay_of
 from eventbus.logs import configure, get_logger
 from eventbus.opening import FIRST_PAUSE, LONGEST_PAUSE, Opening
@@ -34,7 +34,8 @@ def relay(common: Common, once: bool) -> int:  # noqa: FBT001
     has left, another sends. The order of a key is kept.
     While the broker or the store is away, events wait; logs go to stderr and say so once.
 
-    With --once the exit code is 0 when nothing is left, 3 when something is, 4 without a broker.
+    With --once the exit code is 0 when nothing is left, 3 when something is, be it refused or because the
+    broker has gone or fallen silent meanwhile, and 4 when there is no broker to begin with.
 
     \b
     Example:
@@ -57,19 +58,23 @@ async def _drain(store: Store, transport: Transport, output: Format) -> ExitCode
         await transport.open()
         stack.push_async_callback(transport.close)
         await _declare(transport)
-        await running.drain()
+        problem = "what is left was refused by the broker, or is with another relay; see the log"
+        try:
+            await running.drain()
+        except SendFailed as error:
+            problem = f"{error.problem}: what is left waits for the next relay"
         left = (await outbox_of(store).backlog()).events
     if output == "json":
         print_json({"sent": running.sent, "left": left})
     else:
         print_line(f"sent {running.sent}, left {left}")
     if left:
-        note("what is left was refused by the broker, or is with another relay; see the log")
+        note(problem)
     return ExitCode.PARTLY if left else ExitCode.DONE
 
 
 async def _serve(store: Store, transport: Transport, settings: Settings) -> None:
-    """A broker and a store that are away when it starts are waited for."""
+    """A broker and a store that are away when it starts are waited for, however far it has come."""
     stop = asyncio.Event()
     with on_signals(stop, lambda: None):
         async with AsyncExitStack() as stack:
@@ -77,10 +82,12 @@ async def _serve(store: Store, transport: Transport, settings: Settings) -> None
                 return
             stack.push_async_callback(store.close)
             running = relay_of(store, transport)
-            if not await done_before(stop, Opening(transport.url).insist(transport.open)):
+            opening = Opening(transport.url)
+            if not await done_before(stop, opening.insist(transport.open)):
                 return
             stack.push_async_callback(transport.close)
-            await done_before(stop, _declare(transport))
+            if not await done_before(stop, opening.insist(lambda: _declare(transport))):
+                return
             await running.start()
             get_logger("eventbus.relay").info("relay.ready", store=store.url, broker=transport.url)
             await stop.wait()

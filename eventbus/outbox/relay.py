@@ -119,7 +119,6 @@ class Relay:
             refused = self._refusals.count
             sent = await self._send(ready, taken) if ready and self._refusals.count < _MOST_REFUSED else 0
             sent += await self._send_alone(due, taken)
-            self.sent += sent
             left = len(taken.entries) - sent
             return _Step(left, has_moved=sent > 0 or self._refusals.count > refused)
 
@@ -136,7 +135,7 @@ class Relay:
         except Exception as error:  # noqa: BLE001 -- one of them breaks a rule; alone it will say so again
             left, problem = list(entries), error
         else:
-            await taken.sent(entries)
+            await self._mark(entries, taken)
             return len(entries)
         sent = len(entries) - len(left)
         sent_alone = await self._send_alone(left[:ALONE], taken)
@@ -149,8 +148,12 @@ class Relay:
     ) -> list[OutboxEntry]:
         """Mark those that the broker has; the others."""
         has = [fate is SendFate.CONFIRMED for fate in error.fates] or [False] * len(entries)
-        await taken.sent([entry for entry, confirmed in zip(entries, has, strict=True) if confirmed])
+        await self._mark([entry for entry, confirmed in zip(entries, has, strict=True) if confirmed], taken)
         return [entry for entry, confirmed in zip(entries, has, strict=True) if not confirmed]
+
+    async def _mark(self, entries: Sequence[OutboxEntry], taken: Taken) -> None:
+        await taken.sent(entries)
+        self.sent += len(entries)
 
     async def _send_alone(self, entries: Sequence[OutboxEntry], taken: Taken) -> int:
         """One after the other, so that one which is refused takes no other with it."""
@@ -170,7 +173,7 @@ class Relay:
             except Exception as error:  # noqa: BLE001 -- it stays, and is reported; the next goes on
                 refused.append((entry, error))
             else:
-                await taken.sent([entry])
+                await self._mark([entry], taken)
                 self._refusals.forget(entry)
                 sent += 1
                 continue
