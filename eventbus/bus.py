@@ -42,9 +42,9 @@ class Bus:
 
     `url`: see `Settings.url`. `source`: the publishing service, in every envelope. `namespace`: prefix of the
     exchange and of all internal names. `declare=False`: exchanges and queues are made by a deploy step, not
-    here. `store`: remembers what was handled, and what is published in a transaction; see `Settings.store`.
-    `on_unavailable`: while the broker is away, raise, keep events in a local file, or call a function with
-    the envelope of each. `settings`: instead of what the environment says.
+    here; `Settings.declare` says the same. `store`: remembers what was handled, and what is published in a
+    transaction; see `Settings.store`. `on_unavailable`: while the broker is away, raise, keep events in a
+    local file, or call a function with the envelope of each. `settings`: instead of what the environment says.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Bus:
         self.transport = connect(self.settings, source, self.clock)
         self.kept = Kept(self.settings, self.transport, self.clock, on_unavailable)
         """What of it survives a crash."""
-        self._declare = declare
+        self._declare = declare and self.settings.declare
         self._codec = Codec(Limits(body=self.settings.max_body_bytes))
         self._publisher = Publisher(
             self.transport,

@@ -23,6 +23,8 @@ class Settings(BaseModel):
     """The broker: `amqp://user:password@host/vhost`, `sqlite:///events.db` or `sqlite://:memory:`."""
     namespace: str = Field(default="events", pattern=r"\A[a-z][a-z0-9_-]{0,40}\z")
     """Prefix of every exchange and internal queue; several namespaces share a broker without meeting."""
+    declare: bool = True
+    """Whether exchanges and queues are made here; `off` where only a deploy step may, `topology apply`."""
     schemas: tuple[str, ...] = ()
     """Modules with event classes, comma-separated; then publishing a type that is in none is refused."""
     publish_timeout: float = Field(default=10.0, gt=0)

@@ -72,6 +72,7 @@ def publish(  # noqa: PLR0913, PLR0917  one for each option
     The data is a JSON object: given here, in a file (@FILE), or on stdin (-); without one it is {}. It is
     checked by the class that describes TYPE before anything is sent. Data of a type that no class describes
     is sent as it is, and data that is just that of an older version as that version, which is said on stderr.
+    The exchange and the history are declared first, unless EVENTBUS_DECLARE=off.
 
     With --lines each line is one event. They are sent while the rest is being read; a line that cannot be
     published is told on stderr by its number and left out, and the exit code is 3 (1 where nothing was

@@ -32,7 +32,8 @@ def relay(common: Common, once: bool) -> int:  # noqa: FBT001
 
     A bus does this itself unless EVENTBUS_RELAY=off. Several relays may run at once: what one that is killed
     has left, another sends. The order of a key is kept.
-    While the broker or the store is away, events wait; logs go to stderr and say so once.
+    While the broker or the store is away, events wait; logs go to stderr and say so once. The exchange and
+    the history are declared first, unless EVENTBUS_DECLARE=off.
 
     With --once the exit code is 0 when nothing is left, 3 when something is, be it refused or because the
     broker has gone or fallen silent meanwhile, and 4 when there is no broker to begin with.
@@ -45,19 +46,19 @@ def relay(common: Common, once: bool) -> int:  # noqa: FBT001
     configure("json" if common.output == "json" else settings.log_format, level=settings.log_level)
     transport, store = connect(settings, SOURCE, SystemClock()), make_store(settings)
     if once:
-        return asyncio.run(_drain(store, transport, common.output))
+        return asyncio.run(_drain(store, transport, settings, common.output))
     asyncio.run(_serve(store, transport, settings))
     return ExitCode.DONE
 
 
-async def _drain(store: Store, transport: Transport, output: Format) -> ExitCode:
+async def _drain(store: Store, transport: Transport, settings: Settings, output: Format) -> ExitCode:
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
         running = relay_of(store, transport)
         await transport.open()
         stack.push_async_callback(transport.close)
-        await _declare(transport)
+        await _declare(transport, settings)
         problem = "what is left was refused by the broker, or is with another relay; see the log"
         try:
             await running.drain()
@@ -86,7 +87,7 @@ async def _serve(store: Store, transport: Transport, settings: Settings) -> None
             if not await done_before(stop, opening.insist(transport.open)):
                 return
             stack.push_async_callback(transport.close)
-            if not await done_before(stop, opening.insist(lambda: _declare(transport))):
+            if not await done_before(stop, opening.insist(lambda: _declare(transport, settings))):
                 return
             await running.start()
             get_logger("eventbus.relay").info("relay.ready", store=store.url, broker=transport.url)
@@ -110,8 +111,10 @@ async def _insist_on(store: Store) -> None:
             return
 
 
-async def _declare(transport: Transport) -> None:
+async def _declare(transport: Transport, settings: Settings) -> None:
     """Where it may: elsewhere a deploy step has done it, or the first event that is refused tells."""
+    if not settings.declare:
+        return
     try:
         await transport.apply(Topology())
     except TopologyError as error:

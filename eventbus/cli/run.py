@@ -30,7 +30,8 @@ def run(common: Common, targets: tuple[str, ...], schemas: tuple[str, ...] | Non
     SERVICE is a Service, or a list of them, in MODULE, which may lie in the working directory; several
     services share this process. Logs go to stderr (--output json, or EVENTBUS_LOG_FORMAT=json: one JSON
     object a line); `worker.ready` says that everything is consuming. While the broker is away it is tried
-    again and again.
+    again and again. Queues that are missing are declared, unless EVENTBUS_DECLARE=off: then a deploy step
+    does that, `eventbus topology apply`.
 
     \b
     Example:

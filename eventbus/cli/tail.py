@@ -39,7 +39,8 @@ def tail(common: Common, patterns: tuple[str, ...], count: int | None, secrets: 
     PATTERN is an event type, or a pattern such as 'order.*' (* is one word, # any number of words); without
     one everything is printed. `listening…` on stderr says that nothing is missed from then on. With
     --output json each line of stdout is one envelope. What is no envelope is told on stderr. Fields that
-    the classes of --schemas mark as Secret are masked.
+    the classes of --schemas mark as Secret are masked. The history is declared first, unless
+    EVENTBUS_DECLARE=off.
 
     \b
     Example:

@@ -47,6 +47,11 @@ def test_what_the_program_says_goes_before_the_environment():
     assert (settings.namespace, settings.url) == ("test", "sqlite:///eventbus.db")
 
 
+@pytest.mark.parametrize(("text", "declares"), [("on", True), ("1", True), ("off", False), ("0", False)])
+def test_declaring_is_switched_on_and_off(text: str, declares: bool):
+    assert Settings.from_environment({"EVENTBUS_DECLARE": text}).declare is declares
+
+
 def test_a_setting_can_be_read_from_a_file(tmp_path: Path):
     secret = tmp_path / "url"
     secret.write_text(f"{SECRET_URL}\n")
@@ -84,6 +89,8 @@ def test_a_file_that_cannot_be_read_is_named_with_its_variable(tmp_path: Path):
         ("EVENTBUS_LOG_LEVEL", "CHATTY"),
         ("EVENTBUS_LOG_FORMAT", "xml"),
         ("EVENTBUS_SYNCHRONOUS", "off"),
+        ("EVENTBUS_DECLARE", "never"),
+        ("EVENTBUS_DECLARE", ""),
     ],
 )
 def test_a_bad_value_names_its_variable_and_shows_the_value(variable: str, bad: str):
