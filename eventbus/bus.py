@@ -44,7 +44,7 @@ class Bus:
     exchange and of all internal names. `declare=False`: exchanges and queues are made by a deploy step, not
     here; `Settings.declare` says the same. `store`: remembers what was handled, and what is published in a
     transaction; see `Settings.store`. `on_unavailable`: while the broker is away, raise, keep events in a
-    local file, or call a function with the envelope of each. `settings`: instead of what the environment says.
+    local file, or call a function with the envelope of each. `settings`: instead of the environment's.
     """
 
     def __init__(

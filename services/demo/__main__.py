@@ -23,13 +23,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 from rich.markup import escape
 
 from eventbus import Bus
-from eventbus.errors import BrokerUnreachable, ConfigurationError
+from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError
 from services.demo.audit import complaints
 from services.demo.customers import Customers, OrderRefused, Snapshot
 from services.demo.late import Comparison, compare
@@ -90,11 +89,13 @@ class _Demo:
     async def run(self) -> int:
         async with Launcher.open() as launcher:
             shop = self._shop(launcher.directory)
-            self.view.say(f"[bold]broker[/] {escape(_broker(shop.url))}")
             try:
-                async with Bus(shop.url, source="demo"):
+                bus = Bus(shop.url, source="demo")
+                broker = _broker(bus.transport.url)
+                self.view.say(f"[bold]broker[/] {escape(broker)}")
+                async with bus:
                     pass  # what is wrong with the broker is better told once than by every part of the shop
-                report = await self._flow(shop, launcher)
+                report = await self._flow(shop, launcher, broker)
                 self.view.report(report)
                 if self.options.once:
                     return 1 if report.complaints else 0
@@ -105,7 +106,7 @@ class _Demo:
             except ConfigurationError as error:
                 self.view.say(f"[red]✗[/] {escape(str(error))}")
                 return 2
-            except (PartFailed, OrderRefused, httpx2.HTTPError) as error:
+            except (EventBusError, PartFailed, OrderRefused, httpx2.HTTPError) as error:
                 self.view.say(f"[red]✗[/] {escape(str(error) or repr(error))}")
                 return 1
 
@@ -122,7 +123,7 @@ class _Demo:
             latencies=ORDINARY,
         )
 
-    async def _flow(self, shop: Shop, launcher: Launcher) -> Report:
+    async def _flow(self, shop: Shop, launcher: Launcher, broker: str) -> Report:
         """From nothing to orders that have all ended."""
         parts = (*shop.outside(), *shop.services())
         self.view.say(f"starting {', '.join(part.name for part in parts)} …")
@@ -137,7 +138,7 @@ class _Demo:
             late = await _unless_one_fails(self._late(shop, customers, snapshot), launcher)
             charges = (await client.get(f"{shop.gateway_url}/charges")).raise_for_status().json()
         return Report(
-            broker=_broker(shop.url),
+            broker=broker,
             placed=customers.placed,
             orders=snapshot["newest"],
             complaints=[
@@ -224,11 +225,8 @@ def _to_export(url: str) -> str:
 
 
 def _broker(url: str) -> str:
-    """The broker for people, without its password."""
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        return f"embedded, on one SQLite file: {url}"
-    return f"RabbitMQ at {parts.scheme}://{parts.hostname}:{parts.port or 5672}{parts.path}"
+    """The broker for people; `url` as its transport tells it, without a password."""
+    return f"embedded, on one SQLite file: {url}" if url.startswith("sqlite:") else f"RabbitMQ at {url}"
 
 
 def _options() -> Options:

@@ -173,6 +173,7 @@ async def test_a_broker_that_is_not_there_is_one_line_and_code_4(tmp_path: Path,
         ("--orders", "many"),
         ("--url", "sqlite://:memory:"),
         ("--url", "redis://x"),
+        ("--url", "amqp://guest:secret/ss@h/"),
         ("--nope",),
     ],
 )
@@ -181,3 +182,28 @@ async def test_what_cannot_be_is_told_in_a_line_with_code_2(tmp_path: Path, argu
 
     assert ended.code == 2
     assert "Traceback" not in ended.err
+    assert "secret" not in ended.err
+
+
+async def test_a_cluster_that_is_not_there_is_told_with_all_its_hosts(tmp_path: Path, unused_tcp_port: int):
+    hosts = f"127.0.0.1:{unused_tcp_port},localhost:{unused_tcp_port}"
+
+    ended = await run(tmp_path, "--once", "--url", f"amqp://guest:secret@{hosts}/")
+
+    assert ended.code == 4, ended.err
+    assert hosts in ended.err
+    assert "Traceback" not in ended.err
+    assert "secret" not in ended.err
+
+
+async def test_a_store_that_is_not_there_is_one_line_and_code_1(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("EVENTBUS_STORE", f"postgresql://shop:secret@127.0.0.1:{unused_tcp_port}/shop")
+
+    ended = await run(tmp_path, "--once")
+
+    assert ended.code == 1
+    assert str(unused_tcp_port) in ended.err
+    assert "Traceback" not in ended.err
+    assert "secret" not in ended.err
