@@ -94,6 +94,7 @@ class SendFate(StrEnum):
     """What is known of one message after a failed send."""
 
     CONFIRMED = "confirmed"
+    """By the broker, or taken by the function `on_unavailable` instead: not to be published again."""
     NOT_SENT = "not sent"
     UNKNOWN = "unknown"
 
@@ -117,6 +118,12 @@ class SendFailed(EventBusError):
         self.fates = (SendFate.CONFIRMED,) * before + fates + (SendFate.NOT_SENT,) * after
         if before:
             self.problem = f"behind the first {before} events of the call: {self.problem}"
+        self.args = (f"{self.problem}. {self._advice()}",)
+
+    def know(self, fates: Sequence[SendFate], problem: str) -> None:
+        """Tell what has become of each since it was raised, and what went wrong as well."""
+        self.fates = tuple(fates)
+        self.problem = f"{self.problem}; {problem}"
         self.args = (f"{self.problem}. {self._advice()}",)
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from eventbus.envelope import Envelope
-from eventbus.errors import PublishRefused, SendFailed, SendFate
+from eventbus.errors import PublishRefused, SendFailed, SendFate, describe
 from eventbus.logs import get_logger
 from eventbus.outgoing import Outgoing
 from eventbus.transport import Transport
@@ -49,7 +49,8 @@ class OrCalling:
 
     It is called with each event that the broker has not confirmed within `patience` seconds, in their order.
     An event whose outcome is unknown may still reach its subscribers as well. One with a delay is not for
-    now: it raises, as ever. So does one for which the function raises: neither has taken it.
+    now: it raises, as ever. So does one for which the function raises: neither has taken it, nor those behind
+    it; those before it count as confirmed in the error's `fates`, for they must not be published again.
     """
 
     def __init__(self, transport: Transport, call: OnUnavailable, *, patience: float) -> None:
@@ -70,11 +71,12 @@ class OrCalling:
         return [taken(each) for each in outgoing]
 
     async def _instead(self, outgoing: Sequence[Outgoing], error: SendFailed) -> Sequence[State]:
-        is_taken = [fate is SendFate.CONFIRMED for fate in fates_of(error, len(outgoing))]
+        fates = list(fates_of(error, len(outgoing)))
+        is_taken = [fate is SendFate.CONFIRMED for fate in fates]
         if any(each.message.delay for each, it_is in zip(outgoing, is_taken, strict=True) if not it_is):
             raise error
         states: list[State] = []
-        for each, it_is in zip(outgoing, is_taken, strict=True):
+        for at, (each, it_is) in enumerate(zip(outgoing, is_taken, strict=True)):
             if it_is:
                 states.append(taken(each))
                 continue
@@ -83,8 +85,10 @@ class OrCalling:
                 await self._called(each.envelope)
             except Exception as failure:
                 self._log.exception("event.not_degraded", **fields)
+                error.know(fates, f"on_unavailable failed for {each.message.event_id}: {describe(failure)}")
                 raise error from failure
             self._log.warning("event.degraded", **fields)
+            fates[at] = SendFate.CONFIRMED
             states.append("degraded")
         return states
 

@@ -10,7 +10,7 @@ import pytest
 
 from eventbus import Envelope
 from eventbus.codec import Codec
-from eventbus.errors import BrokerUnreachable, PublishRefused, PublishTimeout
+from eventbus.errors import BrokerUnreachable, PublishRefused, PublishTimeout, SendFate
 from eventbus.outgoing import Wrapped
 from eventbus.publisher import Publisher
 from eventbus.registry import Registry
@@ -108,3 +108,36 @@ async def test_of_several_events_only_those_not_confirmed_are_given_to_the_funct
     sending = OrCalling(broker.as_transport(), lambda each: called.append(each.event_id), patience=0.1)
     states = await sending.send([outgoing("1"), outgoing("2"), outgoing("3")], timeout=1)
     assert (list(states), called) == (["confirmed", "degraded", "confirmed"], ["2"])
+
+
+async def test_what_the_function_took_before_it_failed_is_not_to_be_published_again(broker: PickyTransport):
+    broker.is_away, broker.confirms_before_it_fails = True, {"1"}
+    called: list[str] = []
+
+    def call(envelope: Envelope[Any]) -> None:
+        if envelope.event_id == "3":
+            raise ConnectionError("the gateway is away too")
+        called.append(envelope.event_id)
+
+    sending = OrCalling(broker.as_transport(), call, patience=0.1)
+    with pytest.raises(BrokerUnreachable) as raised:
+        await sending.send([outgoing(each) for each in "1234"], timeout=1)
+
+    taken, left = SendFate.CONFIRMED, SendFate.NOT_SENT
+    assert (called, raised.value.fates, raised.value.sent) == (["2"], (taken, taken, left, left), None)
+    assert "on_unavailable failed for 3" in str(raised.value)
+    assert "2 of 4" in str(raised.value)
+
+
+async def test_where_the_function_fails_at_once_nothing_is_taken(broker: PickyTransport):
+    broker.is_away = True
+
+    def fail(_: Envelope[Any]) -> None:
+        raise ConnectionError("the gateway is away too")
+
+    with pytest.raises(BrokerUnreachable) as raised:
+        await OrCalling(broker.as_transport(), fail, patience=0.1).send(
+            [outgoing("1"), outgoing("2")], timeout=1
+        )
+
+    assert (raised.value.fates, raised.value.sent) == ((SendFate.NOT_SENT,) * 2, False)
