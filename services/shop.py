@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 EVENTBUS: Final = str(Path(sys.executable).with_name("eventbus"))
 """The command line that is installed beside this interpreter."""
@@ -145,7 +146,8 @@ class Shop:
         name = service if number == 1 else f"{service}-{number}"
         environment = self._environment()
         if not self.url.startswith("sqlite:"):
-            environment["EVENTBUS_STORE"] = f"sqlite:///{self.directory / f'{service}-inbox.db'}"
+            inbox = self.directory / f"{service}-inbox.db"
+            environment["EVENTBUS_STORE"] = f"sqlite:///{quote(str(inbox))}"
         return Part(name, (EVENTBUS, "run", f"services.{service}.main:service"), environment)
 
     def _environment(self) -> dict[str, str]:

@@ -36,8 +36,9 @@ def common_options(verb: Callable[..., Answer]) -> Callable[..., Answer]:
     @click.option(
         "--store",
         metavar="URL",
-        help="Keeps the outbox of what is published in a transaction: sqlite:///file.db.  "
-        "[env: EVENTBUS_STORE; a relay without one: the file of a sqlite: broker, or eventbus.db]",
+        help="Keeps what was handled, the outbox, streams of events, and how far replays are: "
+        "sqlite:///file.db or postgresql://user:password@host/database; redis://host for what was handled "
+        "only.  [env: EVENTBUS_STORE; default: the file of a sqlite: broker, or eventbus.db]",
     )
     @click.option(
         "--output",

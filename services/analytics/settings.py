@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +19,4 @@ class Settings:
     @property
     def store(self) -> str:
         """Entries and what was handled lie in one database, so that they commit together."""
-        return f"sqlite:///{self.database}"
+        return f"sqlite:///{quote(self.database)}"

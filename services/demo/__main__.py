@@ -23,6 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
 
 import httpx2
 from rich.markup import escape
@@ -117,7 +118,7 @@ class _Demo:
             # Somebody is told the usual one; two that check themselves side by side would both find it free.
             port = USUAL_PORT if not self.options.once and _is_free(USUAL_PORT) else spare
         return Shop(
-            url=self.options.url or f"sqlite:///{directory / 'events.db'}",
+            url=self.options.url or f"sqlite:///{quote(str(directory / 'events.db'))}",
             directory=directory,
             ports=Ports(order=port or spare, gateway=gateway, mailbox=mailbox),
             latencies=ORDINARY,
@@ -255,18 +256,18 @@ def _options() -> Options:
     if given.port and not _is_free(given.port):
         raise Usage(f"--port {given.port}: something else listens there; leave it out for a free one")
     return Options(
-        _absolute(given.url), given.orders, given.port, given.once, given.late_subscriber, given.output
+        absolute(given.url), given.orders, given.port, given.once, given.late_subscriber, given.output
     )
 
 
-def _absolute(url: str | None) -> str | None:
-    """The URL as it means the same in every directory."""
+def absolute(url: str | None) -> str | None:
+    """The URL as it means the same in every directory; raises `Usage` for one that others cannot share."""
     if url is None or not url.startswith("sqlite:"):
         return url
     path = url.removeprefix("sqlite:///")
     if path == url or ":memory:" in url or not path:
         raise Usage(f"--url {url}: the shop is several processes; use sqlite:///events.db or amqp://…")
-    return f"sqlite:///{Path(path).absolute()}"
+    return f"sqlite:///{Path(quote(str(Path.cwd()))) / path}"
 
 
 def _is_free(port: int) -> bool:

@@ -99,8 +99,10 @@ async def test_every_order_ends_as_it_should_twice_in_a_row(tmp_path: Path, brok
 async def test_a_late_subscriber_comes_to_the_totals_that_the_order_service_has(
     tmp_path: Path, broker_url: str | None
 ):
+    directory = tmp_path / "50% off? #1"  # what has a meaning in a URL has none in a path
+    directory.mkdir()
     arguments = ("--once", "--orders", "3", "--late-subscriber", "--output", "json")
-    ended = await run(tmp_path, *arguments, *on(broker_url))
+    ended = await run(directory, *arguments, *on(broker_url))
 
     assert ended.code == 0, ended.err
     late: dict[str, Any] = json.loads(ended.out)["late_subscriber"]

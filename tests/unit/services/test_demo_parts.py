@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eventbus.embedded import path_from_url
+from services.demo.__main__ import absolute
 from services.demo.audit import complaints
 from services.demo.customers import Placed
 from services.demo.launcher import Launcher, PartFailed, free_ports
@@ -35,6 +37,27 @@ def test_as_many_are_placed_as_were_asked_for(count: int):
 
 def test_the_slower_modes_are_for_orders_that_end_well():
     assert {each.ending for each in plan(50) if each.mode != "events"} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///events.db", "{here}/events.db"),
+        ("sqlite:///25%25.db", "{here}/25%.db"),
+        ("sqlite:////var/lib/25%25.db", "/var/lib/25%.db"),
+    ],
+)
+def test_a_url_means_the_same_in_every_directory(
+    url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = tmp_path / "50% off? #1"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    found = absolute(url)
+
+    assert found is not None
+    assert path_from_url(found) == path.format(here=here)
 
 
 class Ended:
