@@ -23,7 +23,7 @@ class Pace:
 
     def __init__(self, rate: float | None, clock: Clock, *, batch: int = _BATCH) -> None:
         if rate is not None and not is_rate(rate):
-            raise ValueError(f"rate={rate!r}: events a second, {SLOWEST:f} or more; None: no limit")
+            raise ValueError(f"rate={rate!r}: events a second, {SLOWEST:.5f} or more; None: no limit")
         self._rate = rate
         self._clock = clock
         self._next: datetime | None = None

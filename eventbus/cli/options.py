@@ -85,7 +85,7 @@ def schemas_option(verb: Callable[..., Answer]) -> Callable[..., Answer]:
 def _rate(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not is_rate(value):
         raise click.BadParameter(
-            f"{value:g} is none: write events a second, {SLOWEST:f} or more; without the option they go as "
+            f"{value:g} is none: write events a second, {SLOWEST:.5f} or more; without the option they go as "
             "fast as they can."
         )
     return value

@@ -230,7 +230,7 @@ def _check(request: ReplayRequest, now: datetime) -> None:
 
 def _check_rate(rate: float | None) -> None:
     if rate is not None and not is_rate(rate):
-        raise InvalidReplay(f"rate={rate}", f"Use events a second, {SLOWEST:f} or more, or None")
+        raise InvalidReplay(f"rate={rate}", f"Use events a second, {SLOWEST:.5f} or more, or None")
 
 
 def _counted(replay: Replay, piece: Piece, wanted: int, unreadable: int) -> Replay:
