@@ -88,6 +88,9 @@ class Intake:
                     helping.append(following)
         except TimeoutError:
             pass
+        except BaseException:
+            self._dropped += helping  # cut off: nobody is going to handle them
+            raise
         return helping
 
     async def _next(self) -> Readable | None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from eventbus import Event, RetryPolicy, subscribe
+from eventbus import Batch, Event, RetryPolicy, subscribe, subscriber
 from eventbus.claims import Claims
 from eventbus.once import Once
 from eventbus.outcome import Ack, RetryAfter
@@ -34,29 +34,39 @@ class Scene:
         self.handled: list[int] = []
         self.may_handle = asyncio.Event()
         self.may_handle.set()
-        self.consumption: ScriptedConsumption
+        self.transport = ScriptedTransport()
 
     async def handle(self, event: OrderCreated) -> None:
         await self.may_handle.wait()
         self.handled.append(event.order_id)
 
+    async def handle_batch(self, events: list[OrderCreated]) -> None:
+        self.handled += [event.order_id for event in events]
+
     @asynccontextmanager
-    async def consuming(self, *, concurrency: int) -> AsyncGenerator[None]:
+    async def consuming(self, *, concurrency: int, batch: Batch | None = None) -> AsyncGenerator[None]:
         claims = Claims(self.inbox, keep=timedelta(days=7))
         claims.start()
         handler = subscribe(
-            OrderCreated, name="handler", concurrency=concurrency, retry=RetryPolicy(first=1.0, jitter=False)
-        )(self.handle)
+            OrderCreated,
+            name="handler",
+            concurrency=concurrency,
+            batch=batch,
+            retry=RetryPolicy(first=1.0, jitter=False),
+        )(self.handle_batch if batch else self.handle)
         bench = Bench(handler, admission=Once(claims, "shop.handler"))
-        transport = ScriptedTransport()
-        subscriber = Subscriber(bench.member, bench.pipeline, transport.as_transport())
-        running = asyncio.create_task(subscriber.run())
-        await asyncio.wait_for(subscriber.ready.wait(), 5)
-        self.consumption = transport.consumptions[0]
+        subscribing = Subscriber(bench.member, bench.pipeline, self.transport.as_transport())
+        running = asyncio.create_task(subscribing.run())
+        await asyncio.wait_for(subscribing.ready.wait(), 5)
         yield
-        await subscriber.stop()
+        await subscribing.stop()
         await asyncio.wait_for(running, 5)
         await asyncio.wait_for(claims.stop(), 5)
+
+    @property
+    def consumption(self) -> ScriptedConsumption:
+        """The newest."""
+        return self.transport.consumptions[-1]
 
     @property
     def acked(self) -> int:
@@ -169,3 +179,17 @@ async def test_what_the_inbox_cannot_remember_is_retried(scene: Scene, monkeypat
     ((_, outcome),) = scene.consumption.settled
     assert isinstance(outcome, RetryAfter)
     assert "ZeroDivisionError" in outcome.error
+
+
+async def test_a_batch_that_was_being_filled_when_consuming_failed_is_handled_when_it_comes_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(subscriber, "PAUSE_AFTER_TROUBLE", 0.01)
+    async with scene.consuming(concurrency=2, batch=Batch(size=3, within=60)):
+        scene.consumption.hand_over(order(0), order(1))
+        await eventually(lambda: scene.inbox.exchanges)
+        scene.consumption.fail(ConnectionError("lost"))
+        await eventually(lambda: len(scene.transport.consumptions) == 2)
+        scene.consumption.hand_over(*map(order, range(3)))
+        await eventually(lambda: scene.acked == 3)
+    assert scene.handled == [0, 1, 2]

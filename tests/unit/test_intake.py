@@ -9,6 +9,7 @@ import pytest
 from eventbus import Event
 from eventbus.intake import Intake
 from eventbus.once import Readable
+from tests.support.eventually import eventually
 from tests.support.handling import delivered, wrapped
 
 
@@ -129,4 +130,15 @@ async def test_what_waits_when_it_is_closed_is_dropped(size: int):
         intake.close()
     assert await take(intake) == []
     assert await take(intake) == []
+    assert intake.dropped == given
+
+
+async def test_a_batch_that_is_cut_off_while_it_fills_is_dropped_too():
+    intake, given = Intake(size=9, within=60), admitted(2)
+    intake.put(given)
+    filling = asyncio.create_task(intake.take())
+    await eventually(lambda: intake.dropped == [])  # it has taken them
+    filling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await filling
     assert intake.dropped == given
