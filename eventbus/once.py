@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.claims import Claims
@@ -15,7 +16,7 @@ from eventbus.transport import Delivery
 from eventbus.value import made
 
 PAUSE: Final = 1.0
-"""Seconds until a handler without an inbox tries a store again that has gone away."""
+"""Seconds until a store is tried again that has gone away, where no inbox tells that it is back."""
 
 
 class Readable(NamedTuple):
@@ -59,7 +60,10 @@ class Admission(Protocol):
         ...
 
     async def admit_again(self, readable: Sequence[Readable], /) -> Admitted:
-        """After a store that went away in the middle: nobody knows what was committed."""
+        """After a store that went away in the middle: nobody knows what was committed.
+
+        Waits until it is back, where the inbox is in it.
+        """
         ...
 
     async def remember(self, handled: Sequence[InboxKey], /) -> None:
@@ -76,6 +80,9 @@ class Admission(Protocol):
 class Everything:
     """Where nothing is deduplicated."""
 
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+
     def key(self, _: Delivery, __: Envelope[Any]) -> None:
         return None
 
@@ -86,8 +93,8 @@ class Everything:
         return Admitted([readable], ())
 
     async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
-        await asyncio.sleep(PAUSE)
-        return Admitted(readable, ())
+        await pause(self._stop)
+        return Admitted(() if self._stop.is_set() else readable, ())
 
     async def remember(self, _: Sequence[InboxKey]) -> None:
         return
@@ -96,7 +103,7 @@ class Everything:
         return
 
     def stop(self) -> None:
-        return
+        self._stop.set()
 
 
 class Once:
@@ -131,6 +138,13 @@ class Once:
     def stop(self) -> None:
         self._stop.set()
         self._claims.heed_stops()
+
+
+async def pause(stop: asyncio.Event) -> None:
+    """Before a store is tried again; a stop ends it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PAUSE):
+            await stop.wait()
 
 
 def keys_of(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from eventbus.codec import Codec
@@ -13,7 +15,7 @@ from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import Middleware, compose
-from eventbus.once import Admission, Admitted, Ended, Readable, keys_of
+from eventbus.once import Admission, Admitted, Ended, Readable, keys_of, pause
 from eventbus.ordinary import ordinary
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
@@ -45,6 +47,8 @@ class Pipeline:
         self._member = member
         self._handler = handler
         self._admission = admission
+        self._in_transaction = member.signature.transaction is not None
+        self._stopping = asyncio.Event()
         self._reading = Reading(codec, handler.read, handler.classes)
         self._queue = member.queue
         self._prepare = publisher.prepare
@@ -66,26 +70,23 @@ class Pipeline:
         return await self._admission.admit_held(readable)
 
     async def handle(self, readable: Sequence[Readable]) -> list[Ended]:
-        """The outcome of each: usually of one, with `Batch` of all that are handled in one call."""
+        """The outcome of each: usually of one, with `Batch` of all that are handled in one call.
+
+        What has none when it returns goes back to the queue.
+        """
+        if not readable:
+            return []
         ended: list[Ended] = []
-        while readable:
-            try:
-                await self._onion(self._context(readable))
-            except StoreUnavailable:
-                # Either all of it is true or nothing, and the store will know which when it is back.
-                readable, handled, _ = await self._admission.admit_again(readable)
-                ended += handled
-            except BaseException as raised:  # noqa: BLE001 -- the policy decides what it means
-                error, apart = ordinary(raised, self._queue), len(readable) > 1
-                return ended + [
-                    Ended(delivery, self._failed(delivery, error, apart=apart), key)
-                    for delivery, _, key in readable
-                ]
-            else:
-                for delivery, _, key in readable:
-                    ended.append(made(Ended, (delivery, ACK, key)))
-                return ended
-        return ended
+        try:
+            await self._onion(self._context(readable))
+        except StoreUnavailable:
+            return await self._handle_again(readable)
+        except BaseException as raised:  # noqa: BLE001 -- the policy decides what it means
+            return self._all_failed(readable, raised)
+        else:
+            for delivery, _, key in readable:
+                ended.append(made(Ended, (delivery, ACK, key)))
+            return ended
 
     async def remember(self, handled: Sequence[Ended]) -> Sequence[Ended]:
         """How they end when the inbox was told: as they did, or failed with it. Empty when stopped before."""
@@ -105,7 +106,45 @@ class Pipeline:
 
     def stop(self) -> None:
         """Begin with nothing more; what waits for its turn goes back to the queue."""
+        self._stopping.set()
         self._admission.stop()
+
+    async def _handle_again(self, readable: Sequence[Readable]) -> list[Ended]:
+        """When the store is back: either all of it is true or nothing, and it knows which.
+
+        That run costs no attempt, and there is one: what wants a store a second time although the inbox
+        answers is a failure like any other. It may be a statement that takes too long, or another store.
+        Only a transaction that cannot even begin is tried for as long as it takes.
+        """
+        ended: list[Ended] = []
+        failure: StoreUnavailable | None = None
+        while not self._stopping.is_set():
+            readable = await self._admit_again(readable, ended)
+            if not readable:
+                return ended
+            if failure is not None:
+                return ended + self._all_failed(readable, failure)
+            context = self._context(readable)
+            try:
+                await self._onion(context)
+            except StoreUnavailable as error:
+                if self._in_transaction and context.transaction is None:
+                    await pause(self._stopping)
+                else:
+                    failure = error
+            except BaseException as raised:  # noqa: BLE001 -- as in the first run
+                return ended + self._all_failed(readable, raised)
+            else:
+                return ended + [Ended(delivery, ACK, key) for delivery, _, key in readable]
+        self.release(readable)
+        return ended
+
+    async def _admit_again(self, readable: Sequence[Readable], ended: list[Ended]) -> Sequence[Readable]:
+        """Those that are to be handled; what became of others joins `ended`."""
+        admitted = await self._admission.admit_again(readable)
+        ready = list(admitted.ready)
+        ended += admitted.ended
+        return ready
 
     def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Ended]]:
         readable, ended = list[Readable](), list[Ended]()
@@ -123,11 +162,19 @@ class Pipeline:
                 readable.append(made(Readable, (delivery, envelope, key_of(delivery, envelope))))
         return readable, ended
 
+    def _all_failed(self, readable: Sequence[Readable], raised: BaseException) -> list[Ended]:
+        error, apart = ordinary(raised, self._queue), len(readable) > 1
+        return [
+            Ended(delivery, self._failed(delivery, error, apart=apart), key) for delivery, _, key in readable
+        ]
+
     def _failed(self, delivery: Delivery, error: Exception, *, apart: bool = False) -> Outcome:
         """`apart`: nobody knows which event of its batch it was; each is tried again alone before it dies."""
         outcome = self._retry.decide(error, delivery.attempt)
         if apart and isinstance(outcome, DeadLetter) and delivery.attempt < self._retry.max_attempts:
             outcome = RetryAfter(0.0, outcome.error, away=outcome.away)
+        if isinstance(error, StoreUnavailable) and not isinstance(outcome, Ack):
+            outcome = replace(outcome, away=True)
         fields = {
             "event_id": shorten(delivery.message.event_id or ""),
             "event_type": shorten(delivery.message.routing_key),

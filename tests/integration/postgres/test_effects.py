@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from eventbus import Event, InTransaction, RetryPolicy, Service, Transaction, subscribe
+from eventbus.outcome import Reason
 from eventbus.settings import Settings
 from eventbus.testing import TestBus
 
@@ -80,3 +82,25 @@ async def test_a_handler_with_a_session_of_sqlalchemy_charges_once_and_its_event
         assert len(bus.published(OrderPaid)) == 1
     await engine.dispose()
     assert await user.fetchval("SELECT count(*) FROM charge") == 1
+
+
+async def test_a_statement_that_never_ends_in_time_uses_up_the_attempts_of_its_event(
+    postgres_url: str,
+) -> None:
+    runs: list[int] = []
+
+    @subscribe(OrderCreated, retry=RetryPolicy(max_attempts=2))
+    async def charge(event: OrderCreated, transaction: Transaction) -> None:
+        runs.append(event.order_id)
+        await transaction.execute("SET LOCAL statement_timeout = '20ms'")
+        await transaction.execute("SELECT pg_sleep(60)")
+
+    settings = Settings(store=postgres_url)
+    async with asyncio.timeout(30), TestBus(Service("payment", [charge]), settings=settings) as bus:
+        await bus.publish(OrderCreated(order_id=7))
+        await bus.advance(600)
+
+        (dead,) = bus.dead_letters
+    assert dead.reason == Reason.EXHAUSTED
+    assert "statement timeout" in dead.error
+    assert runs == [7] * 4
