@@ -38,14 +38,15 @@ class Ended(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """What became of deliveries at the door. What is in none of these goes back to the queue."""
+    """What became of deliveries at the door. What is in none of these, or still held when `admit_held` has
+    returned, goes back to the queue."""
 
     ready: Sequence[Readable]
     """To be handled."""
     ended: Sequence[Ended]
     """They need no handler."""
     held: Sequence[Readable] = ()
-    """Somebody else is handling them, who may fail."""
+    """Somebody else is handling them, who may fail: `admit_held` is next."""
 
 
 class Admission(Protocol):
@@ -62,7 +63,7 @@ class Admission(Protocol):
     async def admit_again(self, readable: Sequence[Readable], /) -> Admitted:
         """After a store that went away in the middle: nobody knows what was committed.
 
-        Waits until it is back, where the inbox is in it.
+        Waits until it is back, where the inbox is in it. Then some may be another's: `admit_held` waits.
         """
         ...
 

@@ -144,6 +144,10 @@ class Pipeline:
         admitted = await self._admission.admit_again(readable)
         ready = list(admitted.ready)
         ended += admitted.ended
+        for held in admitted.held:
+            others = await self._admission.admit_held(held)
+            ready += others.ready
+            ended += others.ended
         return ready
 
     def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Ended]]:

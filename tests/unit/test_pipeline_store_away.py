@@ -151,6 +151,21 @@ async def test_as_long_as_its_transaction_cannot_begin_a_handler_has_not_failed(
     assert (outcome, tries, runs) == (Ack(), 6, 1)
 
 
+async def test_what_another_process_took_over_meanwhile_is_waited_for(inbox: ScriptedInbox):
+    def taken_over() -> None:
+        inbox.held = {key()}
+
+    handler = Failing(1, taken_over)
+    async with bench_of(inbox, handler) as bench:
+        running = asyncio.create_task(handled(bench, order()))
+        await eventually(lambda: len(inbox.exchanges) > 3)
+        assert not running.done()
+
+        inbox.held = set()
+        ((_, outcome, _),) = await running
+    assert (outcome, handler.runs) == (Ack(), 2)
+
+
 async def test_of_a_batch_each_event_ends_as_the_store_knows_it(inbox: ScriptedInbox):
     handler = Failing(1000, lambda: inbox.complete([key("evt_2")]))
     async with bench_of(inbox, handler.batch, Batch(size=3, within=60)) as bench:
