@@ -52,6 +52,12 @@ class Intake:
         """What was put and is given to nobody, when it is closed and nobody takes any more."""
         return [*self._dropped, *([self._kept] if self._kept else []), *self._waiting]
 
+    def put_back(self) -> None:
+        """What was dropped is given out after all, unless it is closed: whoever took it was not cut off."""
+        if not self._closed:
+            self._waiting.extendleft(reversed(self._dropped))
+            self._dropped.clear()
+
     def take_now(self) -> list[Readable] | None:
         """The next helping, if it is there and nothing else must have its turn first; else `take`."""
         if self._size > 1 or not self._waiting or self._closed or self._at_a_stretch >= _STRETCH:

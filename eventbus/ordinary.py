@@ -8,7 +8,10 @@ from eventbus.errors import EventBusError, describe
 
 
 def ordinary(raised: BaseException, subscription: str) -> Exception:
-    """An error of this run; raises what is meant to end more: an interrupt, or a cancellation of its task."""
+    """An error of this run; raises what is meant to end more: an interrupt, or a cancellation of its task.
+
+    Who has cancelled the task is for its worker to tell: it may have been the handler.
+    """
     if isinstance(raised, Exception):
         return raised
     if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
@@ -19,11 +22,14 @@ def ordinary(raised: BaseException, subscription: str) -> Exception:
 
 
 class HandlerCancelled(EventBusError):
-    """A handler raised CancelledError although nobody cancelled it: something it awaited was cancelled."""
+    """A handler raised CancelledError although nobody cancelled it: something it awaited was cancelled, or it
+    has cancelled the task that it ran in."""
 
     def __init__(self, subscription: str) -> None:
         self.subscription = subscription
-        super().__init__(f"{subscription}: something that the handler awaited was cancelled")
+        super().__init__(
+            f"{subscription}: something that the handler awaited was cancelled, or its own task by itself"
+        )
 
 
 class HandlerExited(EventBusError):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from eventbus.codec import Codec
 from eventbus.context import Context
 from eventbus.effect import Effect
-from eventbus.errors import shorten
+from eventbus.errors import describe, shorten
 from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import Middleware, compose
 from eventbus.once import Admission, Admitted, Ended, Readable, keys_of, pause
-from eventbus.ordinary import ordinary
+from eventbus.ordinary import HandlerCancelled, HandlerExited, ordinary
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.reading import Reading
@@ -87,6 +87,13 @@ class Pipeline:
             for delivery, _, key in readable:
                 ended.append(made(Ended, (delivery, ACK, key)))
             return ended
+
+    def ended_by(self, raised: BaseException, readable: Sequence[Readable]) -> list[Ended]:
+        """The outcome of those whose handler has ended the task that it ran in."""
+        cancelled = isinstance(raised, asyncio.CancelledError)
+        error = HandlerCancelled(self._queue) if cancelled else HandlerExited(self._queue, raised)
+        self._log.warning("handler.failed", error=describe(error))
+        return self._all_failed(readable, error)
 
     async def remember(self, handled: Sequence[Ended]) -> Sequence[Ended]:
         """How they end when the inbox was told: as they did, or failed with it. Empty when stopped before."""

@@ -20,6 +20,7 @@ from eventbus.service import Member
 from eventbus.settling import Settling
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Consumption, Topology, Transport
+from eventbus.workers import Workers
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
 """Seconds before a subscription whose consuming failed begins anew."""
@@ -74,7 +75,7 @@ class Subscriber:
             except (TopologyError, BrokerUnreachable, StoreUnavailable) as error:
                 self._refused(error)
                 await self._pause()
-            except Exception as error:  # noqa: BLE001 -- one subscription's trouble never stops the others
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- its trouble stops no others
                 self._log.exception("subscription.failed", error=describe(error))
                 await self._pause()
 
@@ -117,8 +118,9 @@ class Subscriber:
                 self.live.set()
             stack.callback(self.ready.clear)
             async with asyncio.TaskGroup() as group:
-                for _ in range(subscription.concurrency):
-                    group.create_task(self._work(intake, settling), name=self.member.queue)
+                workers = Workers(group)
+                works = (self._work(intake, settling, workers) for _ in range(subscription.concurrency))
+                workers.begin(*works, name=self.member.queue)
                 admitting = Admitting(self._pipeline, intake, settling, group)
                 in_order = subscription.concurrency == 1
                 async for deliveries in consumption:
@@ -127,21 +129,37 @@ class Subscriber:
                 intake.close()
             await settling.finished()
 
-    async def _work(self, intake: Intake, settling: Settling) -> None:
+    async def _work(  # noqa: C901 -- every delivery goes through it, and a call is not for nothing
+        self, intake: Intake, settling: Settling, workers: Workers
+    ) -> None:
         circuit, handle, loop = self._circuit, self._pipeline.handle, asyncio.get_running_loop()
-        while readable := intake.take_now() or await intake.take():
-            taken_at = loop.time()
-            ended: list[Ended] = []
+        while True:
             try:
-                was_open = circuit.is_open
-                if not was_open:
-                    ended = await handle(readable)
-                if was_open or not circuit.lets_pass(ended):
-                    ended = await circuit.run(handle, readable, ended, since=taken_at)
-            finally:
-                if not ended:
-                    self._pipeline.release(readable)
-            settling.add(ended)
+                while readable := intake.take_now() or await intake.take():
+                    taken_at = loop.time()
+                    ended: list[Ended] = []
+                    try:
+                        was_open = circuit.is_open
+                        if not was_open:
+                            ended = await handle(readable)
+                        if was_open or not circuit.lets_pass(ended):
+                            ended = await circuit.run(handle, readable, ended, since=taken_at)
+                    except BaseException as raised:
+                        own = isinstance(raised, (asyncio.CancelledError, GeneratorExit))
+                        if not (own and workers.may_go_on()):
+                            self._pipeline.release(readable)
+                            raise
+                        settling.add(self._pipeline.ended_by(raised, readable))
+                    else:
+                        if not ended:
+                            self._pipeline.release(readable)
+                        settling.add(ended)
+            except asyncio.CancelledError:
+                if not workers.may_go_on():
+                    raise
+                intake.put_back()  # a handler has left it behind, and its next wait heard of it
+            else:
+                return
 
     def _give_back(self, intake: Intake) -> None:
         intake.close()
