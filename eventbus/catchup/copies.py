@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from eventbus.clock import Clock
 from eventbus.errors import InvalidEvent, SendFailed, describe, shorten
@@ -20,6 +20,13 @@ _TIMEOUT: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _LONGEST_ERROR: Final = 500
+_NO_PROPERTIES: Final[dict[str, Any]] = {
+    "event_id": None,
+    "event_type": None,
+    "content_type": None,
+    "source": None,
+    "correlation_id": None,
+}
 
 
 class Copies:
@@ -52,19 +59,26 @@ class Copies:
                         await self._stopping.wait()
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except InvalidEvent as error:
-                return await self._without_headers(ended, error)
+                return await self._less(ended, error)
             else:
                 return True
 
-    async def _without_headers(self, ended: Sequence[tuple[Message, Outcome]], error: InvalidEvent) -> bool:
-        """Nothing was sent: what a stranger wrote into the headers of one of them cannot be written again."""
+    async def _less(self, ended: Sequence[tuple[Message, Outcome]], error: InvalidEvent) -> bool:
+        """Nothing was sent: what a stranger wrote beside the body of one of them cannot be written again.
+
+        Its headers are left out, and then its properties, of which each was read from any bytes there were.
+        """
         if len(ended) > 1:
             return all([await self.send([each]) for each in ended])
         ((message, outcome),) = ended
-        if not message.headers:
+        event_id = shorten(message.event_id or "")
+        if message.headers:
+            self._log.error("copy.without_headers", error=describe(error), event_id=event_id)
+            return await self.send([(replace(message, headers=NO_HEADERS), outcome)])
+        if (bare := replace(message, **_NO_PROPERTIES)) == message:
             raise error
-        self._log.error("copy.without_headers", error=describe(error), event_id=message.event_id)
-        return await self.send([(replace(message, headers=NO_HEADERS), outcome)])
+        self._log.error("copy.without_properties", error=describe(error), event_id=event_id)
+        return await self.send([(bare, outcome)])
 
     def _copy(self, message: Message, outcome: Outcome) -> Message | None:
         now = self._clock.now()
