@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import Final
 
 from eventbus.admitting import Admitting
@@ -117,6 +117,7 @@ class Subscriber:
             if self._catch_up is None or self._catch_up.has_ended:
                 self.live.set()
             stack.callback(self.ready.clear)
+            stack.enter_context(_as_it_is())
             async with asyncio.TaskGroup() as group:
                 workers = Workers(group)
                 works = (self._work(intake, settling, workers) for _ in range(subscription.concurrency))
@@ -182,3 +183,15 @@ class Subscriber:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+@contextmanager
+def _as_it_is() -> Generator[None]:
+    """One error leaves a task group as itself: whoever catches errors by their types must find it."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error, *others = group.exceptions
+        if others:
+            raise
+        raise error from None

@@ -82,6 +82,23 @@ async def test_a_broker_that_is_away_is_no_answer_and_its_pauses_stay_short():
     await task
 
 
+async def test_what_ends_a_consumption_is_told_as_what_it_is():
+    transport = ScriptedTransport()
+    with structlog.testing.capture_logs() as logs:
+        subscribing = subscriber_to(transport)
+        task = asyncio.create_task(subscribing.run())
+        await eventually(lambda: len(transport.consumptions) == 1)
+        transport.consumptions[0].fail(BrokerUnreachable("scripted:", "away"))
+        await eventually(lambda: len(transport.consumptions) == 2)
+        transport.consumptions[1].fail(ValueError("odd"))
+        await eventually(lambda: len(transport.consumptions) == 3)
+        await subscribing.stop()
+        await task
+    told = [line for line in logs if line["event"] == "subscription.failed"]
+    assert [line["error"].split(":")[0] for line in told] == ["BrokerUnreachable", "ValueError"]
+    assert ["exc_info" in line for line in told] == [False, True]
+
+
 async def pauses_until_ready(subscribing: Subscriber) -> list[float]:
     """Seconds, each of which it waits for next, without those that come twice in a row."""
     seen = [subscribing._pause_length]
