@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from eventbus.errors import BrokerUnreachable, EventBusError, TopologyError, describe
+from eventbus.errors import BrokerUnreachable, TopologyError, describe
 from eventbus.logs import get_logger
 from eventbus.outcome import Outcome
 from eventbus.rabbitmq.ask import Lost, Refused, ask
@@ -140,38 +140,40 @@ class RabbitMQConsumption:
             self._tell(intake.wire.lost.result())
             self._take_arrived()  # they come back from the queue
             await intake.wire.close()
-            if self._link.state is LinkState.CLOSED:
-                self._no_more()
-                return
             if asyncio.get_running_loop().time() - began > self._options.longest_pause:
                 pauses.reset()
-            intake = await self._begin_again(pauses)
+            if (resumed := await self._begin_again(pauses)) is None:
+                self._no_more()
+                return
+            intake = resumed
             self._log.info("consumption.resumed")
 
     def _tell(self, loss: Exception) -> None:
         what = "consumption.cautious" if isinstance(loss, BeginAgain) else "consumption.lost"
         self._log.warning(what, problem=str(loss), prefetch=self._caution.prefetch)
 
-    async def _begin_again(self, pauses: Pauses) -> Intake:
+    async def _begin_again(self, pauses: Pauses) -> Intake | None:
+        """None when the transport was closed: nobody connects any more."""
         known: str | None = None
-        while True:
+        while self._link.state is not LinkState.CLOSED:
             # Also before the first attempt: a consumer that is ended at once again must not make a hot loop.
             await asyncio.sleep(pauses.next())
             try:
                 return await self._begin(within=self._options.connect_timeout)
-            except (Lost, Refused) as error:
-                problem = str(error)
+            except Exception as error:  # noqa: BLE001  whatever it is, trying again is all that helps
+                problem = str(error) if isinstance(error, (Lost, Refused)) else describe(error)
                 if isinstance(error, Refused) and error.code == _NOT_FOUND:
                     problem = await self._restored() or problem
             if problem != known:
                 self._log.error("consumption.failed", problem=problem)
                 known = problem
+        return None
 
     async def _restored(self) -> str | None:
         """Why the queue that has gone could not be declared again; None when it was."""
         try:
             await self._restore(self._queue)
-        except EventBusError as error:
+        except Exception as error:  # noqa: BLE001  the next attempt finds it gone, and tries again
             return describe(error)
         return None
 
