@@ -68,6 +68,9 @@ class Loopback:
         """Of the last channel."""
         self.opened[purpose] = self
 
+    def renew(self) -> None:
+        """It is new."""
+
     async def open(self) -> None:
         """There is nobody to be reached."""
 
