@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -39,13 +39,22 @@ class Committed:
     """The handler runs in a transaction, and what it published and the mark in the inbox are part of it."""
 
     def __init__(
-        self, handler: Handler, store: Store, claims: Claims | None, session: InTransaction | None
+        self,
+        handler: Handler,
+        store: Store,
+        claims: Claims | None,
+        session: InTransaction | None,
+        limit: Callable[[Awaitable[None]], Awaitable[None]],
     ) -> None:
-        """`claims`: None where nothing is deduplicated. `session`: instead of the store's own transaction."""
+        """`claims`: None where nothing is deduplicated. `session`: instead of the store's own transaction.
+
+        `limit`: of the handler's time in the store's own, which it may have to wait for.
+        """
         self._handler = handler
         self._store = store
         self._claims = claims
         self._session = session
+        self._limit = limit
 
     async def __call__(self, context: Context) -> None:
         keys = [
@@ -54,7 +63,8 @@ class Committed:
         ]
         async with self._transaction() as transaction:
             context.transaction = transaction
-            await self._handler.run(context)
+            run = self._handler.run(context)
+            await (run if self._session is not None else self._limit(run))
             joined = self._store.join(transaction)
             if context.outgoing:
                 await joined.put(

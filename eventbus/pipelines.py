@@ -13,6 +13,7 @@ from eventbus.effect import Committed, Effect, FirstHandled
 from eventbus.errors import InvalidSubscription
 from eventbus.handler import Handler
 from eventbus.middleware import DEFAULT, Middleware
+from eventbus.middleware.timeout import limit_of
 from eventbus.once import Admission, Everything, Once
 from eventbus.pipeline import Pipeline
 from eventbus.publisher import Publisher
@@ -76,6 +77,7 @@ class Pipelines:
             self._shared.store,
             self._shared.claims if member.subscription.deduplicate else None,
             transaction if isinstance(transaction, InTransaction) else None,
+            limit_of(member),
         )
 
 

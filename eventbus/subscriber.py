@@ -130,37 +130,38 @@ class Subscriber:
                 intake.close()
             await settling.finished()
 
-    async def _work(  # noqa: C901 -- every delivery goes through it, and a call is not for nothing
-        self, intake: Intake, settling: Settling, workers: Workers
-    ) -> None:
-        circuit, handle, loop = self._circuit, self._pipeline.handle, asyncio.get_running_loop()
+    async def _work(self, intake: Intake, settling: Settling, workers: Workers) -> None:
         while True:
             try:
-                while readable := intake.take_now() or await intake.take():
-                    taken_at = loop.time()
-                    ended: list[Ended] = []
-                    try:
-                        was_open = circuit.is_open
-                        if not was_open:
-                            ended = await handle(readable)
-                        if was_open or not circuit.lets_pass(ended):
-                            ended = await circuit.run(handle, readable, ended, since=taken_at)
-                    except BaseException as raised:
-                        own = isinstance(raised, (asyncio.CancelledError, GeneratorExit))
-                        if not (own and workers.may_go_on()):
-                            self._pipeline.release(readable)
-                            raise
-                        settling.add(self._pipeline.ended_by(raised, readable))
-                    else:
-                        if not ended:
-                            self._pipeline.release(readable)
-                        settling.add(ended)
+                await self._handle_all(intake, settling, workers)
             except asyncio.CancelledError:
                 if not workers.may_go_on():
                     raise
                 intake.put_back()  # a handler has left it behind, and its next wait heard of it
             else:
                 return
+
+    async def _handle_all(self, intake: Intake, settling: Settling, workers: Workers) -> None:
+        """As long as it gives out any."""
+        circuit, handle, loop = self._circuit, self._pipeline.handle, asyncio.get_running_loop()
+        while readable := intake.take_now() or await intake.take():
+            taken_at = loop.time()
+            ended: list[Ended] = []
+            try:
+                was_open = circuit.is_open
+                if not was_open:
+                    ended = await handle(readable)
+                if was_open or not circuit.lets_pass(ended):
+                    ended = await circuit.run(handle, readable, ended, since=taken_at)
+            except BaseException as raised:
+                own = isinstance(raised, (asyncio.CancelledError, GeneratorExit))
+                if not (own and workers.may_go_on()):
+                    self._pipeline.release(readable)
+                    raise
+                ended = self._pipeline.ended_by(raised, readable)
+            if not ended:
+                self._pipeline.release(readable)
+            settling.add(ended)
 
     def _give_back(self, intake: Intake) -> None:
         intake.close()

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
 from eventbus.context import Proceed
 from eventbus.deadlines import Deadlines
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
+Limit = Callable[[Awaitable[None]], Coroutine[Any, Any, None]]
+
 
 def limit_time(member: Member, proceed: Proceed) -> Proceed:
-    """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost."""
-    timeout = member.subscription.timeout
-    within = Deadlines(late=lambda: HandlerTimeout(member.queue, timeout)).within
+    """A coroutine is cancelled at its timeout. A thread cannot be: it runs on, and its result is lost.
+
+    In a transaction of the store the effect sets the limit, when it has begun: to wait for one's turn, as
+    for SQLite's one writer, is no run, and what is being committed is not to be called late.
+    """
+    if member.signature.transaction == "store":
+        return proceed
+    timeout, within = member.subscription.timeout, _within(member)
     return lambda context: within(timeout, proceed(context))
+
+
+def limit_of(member: Member) -> Limit:
+    """Awaits a run; raises `HandlerTimeout` when it takes too long."""
+    timeout, within = member.subscription.timeout, _within(member)
+    return lambda run: within(timeout, run)
+
+
+def _within(member: Member) -> Callable[[float, Awaitable[None]], Coroutine[Any, Any, None]]:
+    return Deadlines(late=lambda: HandlerTimeout(member.queue, member.subscription.timeout)).within

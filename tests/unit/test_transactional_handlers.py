@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from eventbus import Bus, RetryPolicy, Service, Transaction, subscribe
+from eventbus import Bus, Context, RetryPolicy, Service, Transaction, subscribe
 from eventbus.errors import InvalidSubscription
 from eventbus.testing import TestBus
 from tests.support.eventually import eventually
@@ -66,6 +67,47 @@ async def test_a_handler_its_mark_and_its_events_become_true_together(tmp_path: 
         await eventually(are_paid, within=10)
 
     assert books.rows() == list(range(10))
+
+
+async def test_to_wait_for_ones_turn_is_no_run(tmp_path: Path):
+    """SQLite has one writer: of ten at a time the last would have to end in a tenth of its timeout."""
+    attempts: list[int] = []
+
+    @subscribe(OrderCreated, concurrency=10, timeout=0.5)
+    async def charge(_: OrderCreated, transaction: Transaction, context: Context) -> None:
+        await transaction.execute("CREATE TABLE IF NOT EXISTS charge (order_id INTEGER)")
+        attempts.append(context.attempt)
+        await asyncio.sleep(0.1)
+
+    async with (
+        Bus(source="test", settings=settings(tmp_path)) as bus,
+        bus.running(Service("payment", [charge])),
+    ):
+        await bus.publish_many([order(number) for number in range(10)])
+        await eventually(lambda: len(attempts) >= 10, within=20)
+        await eventually(partial(is_done, bus), within=20)
+
+    assert attempts == [1] * 10
+
+
+async def test_a_run_in_a_transaction_that_takes_too_long_is_rolled_back(tmp_path: Path, books: Books):
+    ended: list[int] = []
+
+    @subscribe(OrderCreated, timeout=0.1, retry=RetryPolicy(first=0.01, jitter=False, max_attempts=2))
+    async def charge(event: OrderCreated, transaction: Transaction, context: Context) -> None:
+        await transaction.execute("INSERT INTO charge VALUES (?)", event.order_id)
+        if context.attempt == 1:
+            await asyncio.Event().wait()
+        ended.append(context.attempt)
+
+    async with (
+        Bus(source="test", settings=settings(tmp_path)) as bus,
+        bus.running(Service("payment", [charge])),
+    ):
+        await bus.publish(order(7))
+        await eventually(lambda: books.rows() == [7], within=20)
+
+    assert ended == [2]
 
 
 async def test_of_a_handler_that_fails_nothing_stays(tmp_path: Path, books: Books):
