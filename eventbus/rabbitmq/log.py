@@ -24,6 +24,8 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import LogBounds, LogEntry, LogStart, Message
 
 _OFFSET: Final = "x-stream-offset"
+_OFFSET_FIELD: Final = b"\x0fx-stream-offsetl"
+"""As it begins in a table of headers; 8 bytes follow."""
 _UNREAD: Final = Properties()
 LOG_LAG: Final = 1.0
 """Seconds after which what one node routed before another bound a queue lies in the stream; see the port."""
@@ -221,13 +223,19 @@ class _Reader:
             offset = _offset(properties)
         except BadProperties:
             properties, read = _UNREAD, bare_message_of
-            offset = self._last_offset + 1  # the stream hands over one after the other
+            offset = _offset_among(arrival.header, self._last_offset + 1)
         self._last_offset = max(self._last_offset, offset)
         self._oldest = offset if self._oldest is None else self._oldest
         if arrival.exchange == self._names.redeliver:
             self._marks[properties.message_id or ""] = offset
         elif offset >= self._first_offset and (self._until is None or offset < self._until):
             self._arrived.append(LogEntry(offset, read(self._names, arrival), None))
+
+
+def _offset_among(header: bytes, expected: int) -> int:
+    """Of an entry whose other headers cannot be read; `expected` where that stands nowhere."""
+    _, found, behind = header.partition(_OFFSET_FIELD)
+    return int.from_bytes(behind[:8]) if found else expected
 
 
 def _offset(properties: Properties) -> int:

@@ -193,6 +193,8 @@ async def test_the_log_has_what_has_unreadable_headers(transport: RabbitMQTransp
     found = await everything_logged(transport, 3)
 
     assert [(entry.offset, entry.message.body) for entry in found] == [(0, b"1"), (1, b"2"), (2, b"3")]
+    async with transport.log(1) as batches:
+        assert [entry.offset for entry in await anext(batches)][:1] == [1]
 
 
 async def test_a_routing_key_that_is_no_text_stops_nothing(
