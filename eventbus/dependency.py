@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -15,7 +15,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 from eventbus.context import Context
 
@@ -93,18 +93,15 @@ class Lifetime:
 
     async def _make(self, recipe: Recipe, arguments: Arguments) -> Any:
         factory = recipe.depends.factory
-        keywords = await arguments(recipe.plan)
-        if inspect.isasyncgenfunction(factory):
-            open_until_close = asynccontextmanager(factory)(**keywords)
-            made = await open_until_close.__aenter__()
+        made = factory(**await arguments(recipe.plan))
+        if (open_until_close := _async_context(factory, made)) is not None:
+            held = await open_until_close.__aenter__()
             self._cleanup.push_async_exit(functools.partial(_leave, open_until_close))
-            return made
-        if inspect.isgeneratorfunction(factory):
-            held_until_close = contextmanager(factory)(**keywords)
-            made = held_until_close.__enter__()
+            return held
+        if (held_until_close := _context(factory, made)) is not None:
+            held = held_until_close.__enter__()
             self._cleanup.push(functools.partial(_let_go, held_until_close))
-            return made
-        made = factory(**keywords)
+            return held
         return await made if inspect.isawaitable(made) else made
 
 
@@ -167,6 +164,34 @@ class SharedLifetime(Lifetime):
 class _Making:
     task: asyncio.Task[None]
     waiting: int = 0
+
+
+def _async_context(factory: Callable[..., Any], made: Any) -> AbstractAsyncContextManager[Any] | None:
+    """What an asynchronous generator made, to be entered; also of one that was given as a context manager."""
+    if not _yields(inspect.isasyncgenfunction, factory):
+        return None
+    if isinstance(made, AsyncGenerator):
+        generator = cast("AsyncGenerator[Any]", made)
+        return asynccontextmanager(lambda: generator)()
+    return cast("Any", made) if isinstance(made, AbstractAsyncContextManager) else None
+
+
+def _context(factory: Callable[..., Any], made: Any) -> AbstractContextManager[Any] | None:
+    """The same of a generator."""
+    if not _yields(inspect.isgeneratorfunction, factory):
+        return None
+    if isinstance(made, Generator):
+        generator = cast("Generator[Any]", made)
+        return contextmanager(lambda: generator)()
+    return cast("Any", made) if isinstance(made, AbstractContextManager) else None
+
+
+def _yields(is_kind: Callable[[object], bool], factory: Callable[..., Any]) -> bool:
+    """Whether it is such a generator: itself, under its decorators, or as an object that is called.
+
+    What only happens to be a context manager, as many a client is, is nobody's to enter.
+    """
+    return any(is_kind(each) for each in (factory, inspect.unwrap(factory), type(factory).__call__))
 
 
 async def _leave(context: AbstractAsyncContextManager[Any], *error: Any) -> None:

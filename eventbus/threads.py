@@ -37,7 +37,12 @@ class HandlerThreads(Executor):
         if not self._idle.acquire(blocking=False) and self._begun < self._most:
             self._begun += 1
             name = f"{self._name}-{self._begun}"
-            threading.Thread(target=self._run, name=name, daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+            except BaseException:  # too many threads: whoever asked hears of it, and asks again
+                self._begun -= 1
+                future.cancel()
+                raise
         return future
 
     def stop(self) -> None:

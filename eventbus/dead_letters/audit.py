@@ -76,8 +76,10 @@ class AuditLog:
 
     def _append(self, lines: bytes) -> None:
         try:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE)
             try:
+                if lines and _is_torn(file):
+                    lines = b"\n" + lines
                 while lines:
                     lines = lines[os.write(file, lines) :]
                 os.fsync(file)
@@ -87,6 +89,14 @@ class AuditLog:
             raise ConfigurationError(
                 f"cannot write the audit log {self.path}: {error.strerror}. Nothing more was removed."
             ) from error
+
+
+def _is_torn(file: int) -> bool:
+    """Whether its last line was not written to the end: the disk was full, or the process was killed."""
+    if not os.fstat(file).st_size:
+        return False
+    os.lseek(file, -1, os.SEEK_END)
+    return os.read(file, 1) != b"\n"
 
 
 def _user() -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -35,6 +36,18 @@ class AsyncMaker:
         return "made"
 
 
+class Pool:
+    """A factory that yields, once it was made."""
+
+    def __call__(self) -> Iterator[str]:
+        yield "made"
+
+
+class AsyncPool:
+    async def __call__(self) -> AsyncIterator[str]:
+        yield "made"
+
+
 def plain() -> str:
     return "made"
 
@@ -54,7 +67,11 @@ async def async_generator() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("scope", ["service", "delivery"])
 @pytest.mark.parametrize(
-    "factory", [plain, asynchronous, generator, async_generator, AsyncMaker(), lambda: "made"]
+    "factory",
+    [
+        *(plain, asynchronous, generator, async_generator, AsyncMaker(), Pool(), AsyncPool(), lambda: "made"),
+        *(contextmanager(generator), asynccontextmanager(async_generator)),
+    ],
 )
 async def test_each_kind_of_factory_makes_its_object(factory: Callable[..., Any], scope: Any):
     assert await run(handler_of(Depends(factory, scope))) == "made"
@@ -66,6 +83,12 @@ async def test_a_class_is_a_factory():
 
     assert await run(handler_of(Depends(Gateway))) == Gateway()
     assert isinstance(await run(handler_of(Depends(Empty))), Empty)
+
+
+@pytest.mark.parametrize("made", [Pool, closing])
+async def test_what_happens_to_be_a_context_manager_or_to_yield_is_handed_over_as_it_is(made: Any):
+    given = made() if made is Pool else made(None)
+    assert await run(handler_of(Depends(lambda: given))) is given
 
 
 # --- how often

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import pytest
@@ -29,6 +30,26 @@ async def test_what_a_service_has_made_is_cleaned_up_in_reverse_when_it_is_close
     assert diary.lines == []
     await lifetime.close()
     assert diary.lines == ["second cleaned up", "first cleaned up"]
+
+
+async def test_a_factory_that_was_decorated_as_a_context_manager_is_entered_and_left():
+    diary = Diary()
+
+    @asynccontextmanager
+    async def session() -> AsyncIterator[str]:
+        yield "open"
+        diary.note("closed")
+
+    @contextmanager
+    def cache() -> Iterator[str]:
+        yield "full"
+        diary.note("emptied")
+
+    lifetime = SharedLifetime()
+    assert await run(handler_of(Depends(session)), lifetime) == "open"
+    assert await run(handler_of(Depends(cache)), lifetime) == "full"
+    await lifetime.close()
+    assert diary.lines == ["emptied", "closed"]
 
 
 async def test_what_a_delivery_has_made_is_cleaned_up_after_its_handler():

@@ -110,3 +110,21 @@ def test_a_function_that_never_returns_does_not_keep_its_process_from_ending():
         "assert begun.wait(10)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
+
+
+def test_what_no_thread_can_be_begun_for_is_not_run_later_by_another(monkeypatch: pytest.MonkeyPatch):
+    """Whoever asked was told, and asks again: it would run twice."""
+    threads, ran = HandlerThreads(2, "payment.charge"), list[int]()
+    with monkeypatch.context() as patching:
+        patching.setattr(threading.Thread, "start", _too_many)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threads.submit(ran.append, 1)
+
+    for number in (2, 3):
+        threads.submit(ran.append, number).result(5)
+
+    assert ran == [2, 3]
+
+
+def _too_many(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
