@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Unpack, cast
 
@@ -141,16 +141,17 @@ class Publisher:
             raise InvalidEvent("timeout", "must be above 0 seconds, and finite", limit)
         return limit
 
-    async def _let_go(
+    def _let_go(
         self, outgoing: Sequence[Outgoing], options: PublishOptions, joined: Joined | None
-    ) -> list[Receipt]:
-        if joined is None:
-            return await self._sent(outgoing, options.get("timeout"))
-        await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
-        return [_receipt(each, kept(each)) for each in outgoing]
+    ) -> Awaitable[list[Receipt]]:
+        return self._sent(outgoing, options.get("timeout")) if joined is None else self._put(outgoing, joined)
 
     async def _sent(self, outgoing: Sequence[Outgoing], timeout: float | None) -> list[Receipt]:
         return list(map(_receipt, outgoing, await self.send(outgoing, timeout=timeout)))
+
+    async def _put(self, outgoing: Sequence[Outgoing], joined: Joined) -> list[Receipt]:
+        await joined.put([each.message for each in outgoing], [each.key for each in outgoing])
+        return [_receipt(each, kept(each)) for each in outgoing]
 
     def _joined(self, options: PublishOptions) -> tuple[PublishOptions, Joined | None]:
         """The options without the transaction, and what writes in it; raises `WrongTransaction`."""

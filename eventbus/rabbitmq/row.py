@@ -89,6 +89,8 @@ class Row:
                         failed(error)
                     at = behind + 1
                     continue
+            if at >= size:
+                return at
             other = known.get(data[at + 3 : at + 7], like)
             if other is like:
                 taken_to = self._take_next(number, data, at, room, hear)

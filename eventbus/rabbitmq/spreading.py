@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from eventbus.rabbitmq.frames import Parcel
@@ -24,9 +24,9 @@ class Spread:
         self._first = first
         self._second = second
 
-    async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:
+    def send(self, parcels: Sequence[Parcel], *, timeout: float) -> Awaitable[None]:
         """As `ConfirmedPublisher.send`."""
-        await self._for(len(parcels)).send(parcels, timeout=timeout)
+        return self._for(len(parcels)).send(parcels, timeout=timeout)
 
     def _for(self, count: int) -> ConfirmedPublisher:
         first, second = self._first, self._second

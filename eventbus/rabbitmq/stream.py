@@ -160,7 +160,11 @@ class HotStream(asyncio.StreamReaderProtocol):
                     return self._refuse("a frame without its end octet", data, at)
                 if taker is None:
                     self._rest.feed_data(data[at:end])
-                elif kind == METHOD and (behind := taker.takes_deliveries(data, at, self.largest_frame)) > at:
+                elif (
+                    kind == METHOD
+                    and end < size  # else no content is there, and it is no whole delivery
+                    and (behind := taker.takes_deliveries(data, at, self.largest_frame)) > at
+                ):
                     end = behind
                 elif not taker.takes(kind, data, at + FRAME.size, end - 1):
                     self._rest.feed_data(data[at:end])
