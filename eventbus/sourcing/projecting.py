@@ -102,6 +102,14 @@ class Projecting:
             await asyncio.sleep(_pause(failures))
             failures += 1
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Tell that what was to run for ever does not: nobody awaits it before its block ends."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self.problem = f"it has ended: {describe(error)}" if error else "it has ended"
+        self._log.error(
+            "projection.ended", position=self.position, problem=self.problem, exc_info=error, next=_ENDED
+        )
+
     async def _follow(self, following: Following) -> None:
         following.look()
         await self.catch_up()
@@ -174,6 +182,7 @@ class Projecting:
 
 
 _NEXT: Final = "it is tried again; what comes later waits for it: mend the method, or the event's class"
+_ENDED: Final = "nothing is applied any more in this process: mend its cause, and start the process again"
 
 
 @asynccontextmanager
@@ -183,10 +192,13 @@ async def projecting(
     """Run projections beside the block, each on its own; at its end they are cancelled."""
     running = [Projecting(events, projection, timeout=timeout) for projection in projections]
     tasks = [asyncio.create_task(each.run(), name=f"eventbus projection {each.name}") for each in running]
+    for each, task in zip(running, tasks, strict=True):
+        task.add_done_callback(each.ended)
     try:
         yield running
     finally:
-        for task in tasks:
+        for each, task in zip(running, tasks, strict=True):
+            task.remove_done_callback(each.ended)
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
@@ -199,5 +211,6 @@ async def rebuild(events: EventStore, projection: Projection) -> int:
 
 def _pause(failures: int) -> float:
     """Seconds; spread, so that processes do not come together."""
-    longest: float = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+    doublings = min(failures, 16)  # far beyond the longest; 2**1024 would be no float any more
+    longest: float = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1.0)
