@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
-from eventbus.errors import ConfigurationError, describe
+from eventbus.errors import ConfigurationError, EventBusError, describe, shorten
 from eventbus.event import Event
 from eventbus.event_store import Following, StoredEvent
 from eventbus.logs import get_logger
 from eventbus.sourcing.event_store import EventStore
 from eventbus.sourcing.projection import Projection
 from eventbus.sourcing.recorded import Recorded
-from eventbus.store import StoreUnavailable
+from eventbus.store import StoreUnavailable, Transaction
 
 _BATCH: Final = 200
 """Events in one transaction."""
@@ -29,6 +29,16 @@ _Work: TypeAlias = tuple[Callable[..., Awaitable[None]], Recorded[Event]]
 
 class _Overtaken(Exception):
     """Another process runs the same projection, or rebuilds it."""
+
+
+class _MethodCancelled(EventBusError):
+    """A method raised CancelledError although nobody cancelled it."""
+
+    def __init__(self, projection: str, recorded: Recorded[Event]) -> None:
+        super().__init__(
+            f"the method of {projection} at event {recorded.version} of stream {shorten(recorded.stream)!r}: "
+            "something that it awaited was cancelled"
+        )
 
 
 class Projecting:
@@ -99,6 +109,10 @@ class Projecting:
                         failures = 0
             except Exception as error:  # noqa: BLE001 -- whatever it is, what comes later must get in too
                 self._tell(error)
+            except asyncio.CancelledError as error:  # of something that was awaited here
+                if _is_being_cancelled():
+                    raise
+                self._tell(error)
             await asyncio.sleep(_pause(failures))
             failures += 1
 
@@ -118,7 +132,7 @@ class Projecting:
             self._log.warning("projection.resumed", position=self.position)
         await following.changed(within=_IDLE)
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: BaseException) -> None:
         problem = describe(error)
         if problem == self.problem:
             return
@@ -146,8 +160,7 @@ class Projecting:
                 if not await streams.join(transaction).advance(self.name, expected=self.position, to=to):
                     raise _Overtaken  # noqa: TRY301  it rolls back
                 for method, recorded in work:
-                    async with asyncio.timeout(self._timeout):
-                        await method(self._projection, recorded, transaction)
+                    await self._apply(method, recorded, transaction)
         except _Overtaken:
             self._is_known = False
             return True
@@ -156,6 +169,17 @@ class Projecting:
             raise
         self.position = to
         return True
+
+    async def _apply(
+        self, method: Callable[..., Awaitable[None]], recorded: Recorded[Event], transaction: Transaction
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await method(self._projection, recorded, transaction)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            raise _MethodCancelled(self.name, recorded) from error
 
     def _work(self, batch: Sequence[StoredEvent]) -> list[_Work]:
         """Raises `UnreadableEvent`."""
@@ -214,3 +238,8 @@ def _pause(failures: int) -> float:
     doublings = min(failures, 16)  # far beyond the longest; 2**1024 would be no float any more
     longest: float = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1.0)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from eventbus import Bus, Transaction
-from eventbus.sourcing import EventStore, Projection, Recorded, projecting, projects
+from eventbus.sourcing import EventStore, Projecting, Projection, Recorded, projecting, projects
 from tests.conformance.store.streams import Deposited, deposit
 from tests.support.eventually import eventually
 
@@ -84,3 +85,46 @@ async def test_a_projection_that_is_ended_with_its_block_is_not_told_of(
 
     assert running.problem is None
     assert not caplog.messages
+
+
+async def test_a_cancellation_of_a_methods_own_is_a_failure_like_any_other(
+    events: EventStore, caplog: pytest.LogCaptureFixture
+):
+    class Awaiting(Noting, name="awaiting"):
+        cancels = True
+
+        async def before(self, recorded: Recorded[Deposited]) -> None:
+            if recorded.version == 2 and self.cancels:
+                answer = asyncio.get_running_loop().create_future()
+                answer.cancel()
+                await answer
+
+    awaiting = Awaiting()
+    await events.append("account-1", [deposit(), deposit(), deposit()], 0)
+
+    async with projecting(events, awaiting) as (running,):
+        await eventually(lambda: running.problem)
+        assert "something that it awaited was cancelled" in str(running.problem)
+        assert running.position == 1
+        awaiting.cancels = False
+        await eventually(lambda: running.position == 3)
+
+    assert len([line for line in caplog.messages if line.startswith("projection.failed")]) == 1
+
+
+async def test_to_cancel_who_catches_up_is_no_failure(events: EventStore):
+    began = asyncio.Event()
+
+    class Hanging(Noting, name="hanging"):
+        async def before(self, recorded: Recorded[Deposited]) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+    await events.append("account-1", deposit(), 0)
+    catching_up = asyncio.create_task(Projecting(events, Hanging()).catch_up())
+    await began.wait()
+
+    catching_up.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await catching_up
