@@ -9,14 +9,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from eventbus.envelope import Envelope
-from eventbus.errors import ConfigurationError
+from eventbus.errors import ConfigurationError, describe
 from eventbus.event import Event
 from eventbus.event_store import StoredEvent, StoredSnapshot
 from eventbus.logs import get_logger
 from eventbus.sourcing.aggregate import Aggregate, check, snapshot_kind, stream_of
 from eventbus.sourcing.errors import UnappliedEvent, UnknownStream, VersionConflict
 from eventbus.sourcing.event_store import EventStore, check_name
-from eventbus.store import StoreUnavailable
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -149,13 +148,25 @@ class Repository(Generic[A]):
         return aggregate
 
     async def _keep_snapshot(self, aggregate: A, transaction: object) -> None:
-        state = aggregate.model_dump_json().encode()
-        snapshot = StoredSnapshot(aggregate.version, state)
-        streams = await self._events.streams()
-        if transaction is not None:
-            await streams.join(transaction).keep_snapshot(aggregate.stream, self._snapshots, snapshot)
+        """The events are saved, whatever becomes of this: the next one takes it."""
+        if (snapshot := self._snapshot(aggregate)) is None:
             return
         try:
-            await streams.keep_snapshot(aggregate.stream, self._snapshots, snapshot)
-        except StoreUnavailable as error:  # the events are saved; the next one takes it
-            self._log.warning("snapshot.not_taken", stream=aggregate.stream, problem=str(error))
+            streams = await self._events.streams()
+            keeping = streams if transaction is None else streams.join(transaction)
+            await keeping.keep_snapshot(aggregate.stream, self._snapshots, snapshot)
+        except Exception as error:
+            if transaction is not None:  # it has failed, and its events with it
+                raise
+            self._not_taken(aggregate, error)
+
+    def _snapshot(self, aggregate: A) -> StoredSnapshot | None:
+        """None for a state that JSON has no form for."""
+        try:
+            return StoredSnapshot(aggregate.version, aggregate.model_dump_json().encode())
+        except Exception as error:  # noqa: BLE001 -- of a serializer; who saved again would append twice
+            self._not_taken(aggregate, error)
+            return None
+
+    def _not_taken(self, aggregate: A, error: Exception) -> None:
+        self._log.warning("snapshot.not_taken", stream=aggregate.stream, problem=describe(error))
