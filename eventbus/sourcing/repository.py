@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Final, Generic, TypeVar
 
 from eventbus.envelope import Envelope
 from eventbus.errors import ConfigurationError, describe
@@ -18,6 +16,10 @@ from eventbus.sourcing.errors import UnappliedEvent, UnknownStream, VersionConfl
 from eventbus.sourcing.event_store import EventStore, check_name
 
 A = TypeVar("A", bound=Aggregate)
+
+_LOSSY: Final = (
+    "no snapshot is taken of such a state: give the fields the types of what they hold, dict[int, str] say"
+)
 
 
 class Repository(Generic[A]):
@@ -39,6 +41,7 @@ class Repository(Generic[A]):
         self._every = snapshot_every
         self._snapshots = snapshot_kind(kind) if snapshot_every is not None else ""
         self._classes = {event.__event_type__: event for event in kind.__applies__}
+        self._is_lossy_told = False
         self._log = get_logger("eventbus.sourcing")
         events.learn(kind.__applies__)
 
@@ -140,11 +143,16 @@ class Repository(Generic[A]):
         if found is None:
             return None
         try:
-            aggregate = self._kind.model_validate_json(found.state)
-        except ValidationError as error:  # the events are the truth
-            self._log.warning("snapshot.unreadable", stream=stream, version=found.version, problem=str(error))
+            return self._restored(found)
+        except Exception as error:  # noqa: BLE001 -- also a validator's own; the events are the truth
+            self._log.warning(
+                "snapshot.unreadable", stream=stream, version=found.version, problem=describe(error)
+            )
             return None
-        aggregate.stand_at(found.version)
+
+    def _restored(self, snapshot: StoredSnapshot) -> A:
+        aggregate = self._kind.model_validate_json(snapshot.state)
+        aggregate.stand_at(snapshot.version)
         return aggregate
 
     async def _keep_snapshot(self, aggregate: A, transaction: object) -> None:
@@ -161,12 +169,32 @@ class Repository(Generic[A]):
             self._not_taken(aggregate, error)
 
     def _snapshot(self, aggregate: A) -> StoredSnapshot | None:
-        """None for a state that JSON has no form for."""
+        """None for a state that does not come back out of JSON as it is: its events are the truth."""
         try:
-            return StoredSnapshot(aggregate.version, aggregate.model_dump_json().encode())
+            snapshot = StoredSnapshot(aggregate.version, aggregate.model_dump_json().encode())
+            restored = self._restored(snapshot)
+            if restored == aggregate:
+                return snapshot
+            self._tell_lossy(aggregate, restored)
         except Exception as error:  # noqa: BLE001 -- of a serializer; who saved again would append twice
             self._not_taken(aggregate, error)
-            return None
+        return None
+
+    def _tell_lossy(self, aggregate: A, restored: A) -> None:
+        """Once: it is the same with every other of its class."""
+        if self._is_lossy_told:
+            return
+        self._is_lossy_told = True
+        fields = [
+            name for name in self._kind.model_fields if getattr(aggregate, name) != getattr(restored, name)
+        ]
+        self._log.warning(
+            "snapshot.lossy",
+            aggregate=self._kind.__qualname__,
+            stream=aggregate.stream,
+            fields=", ".join(fields),
+            next=_LOSSY,
+        )
 
     def _not_taken(self, aggregate: A, error: Exception) -> None:
         self._log.warning("snapshot.not_taken", stream=aggregate.stream, problem=describe(error))
