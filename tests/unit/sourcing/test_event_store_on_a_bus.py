@@ -5,11 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from pydantic import model_validator
 
 from eventbus import Bus, Context, Envelope, Event, EventBusError, Service, Transaction, subscribe
 from eventbus.errors import ConfigurationError, InvalidEvent, UnregisteredEvent
-from eventbus.sourcing import EventStore, Repository
+from eventbus.event_store import Appending
+from eventbus.sourcing import Aggregate, EventStore, Repository, UnreadableEvent, applies
 from eventbus.testing import TestBus
+from eventbus.transport import Message
 from tests.conformance.store.streams import Account, Deposited, Withdrawn
 from tests.support.eventually import eventually
 
@@ -117,3 +120,35 @@ async def test_what_this_store_could_not_read_again_is_refused():
         await events.append("account-1", given, 0)
 
         assert (await anext(events.read("account-1"))).envelope.event_id == "evt_1"
+
+
+class Renamed(Event, type="account.renamed"):
+    """A validator of its own came later than the first events."""
+
+    names: dict[str, str]
+
+    @model_validator(mode="after")
+    def has_a_family_name(self) -> Renamed:
+        assert self.names["family"] is not None
+        return self
+
+
+class Person(Aggregate, stream="person"):
+    @applies
+    def on_renamed(self, event: Renamed) -> None: ...
+
+
+async def test_an_old_event_at_which_a_validator_raises_anything_is_named_with_stream_and_version():
+    async with Bus("sqlite://:memory:", source="bank") as bus:
+        events = EventStore(bus, [Renamed])
+        body = (
+            b'{"event_id":"evt_1","event_type":"account.renamed","timestamp":"2025-02-15T10:00:00Z",'
+            b'"version":"1.0","data":{"names":{}}}'
+        )
+        old = Message(body, "account.renamed")
+        await (await events.streams()).append(Appending("person-1", None, [old], [None], ["1.0"]))
+
+        with pytest.raises(UnreadableEvent, match=r"event 1 of stream 'person-1' .* KeyError: 'family'"):
+            await anext(events.read("person-1"))
+        with pytest.raises(UnreadableEvent, match="invalid-data"):
+            await Repository(events, Person).load("1")
