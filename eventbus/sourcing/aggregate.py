@@ -96,10 +96,13 @@ class Aggregate(BaseModel):
         self.replay(event)
         self._pending.append(event)
 
-    def stand_at(self, version: int) -> None:
-        """Its state is that of this version, and nothing is pending. For repositories."""
+    def stand_at(self, version: int, *, saved: int = 0) -> None:
+        """Its stream is at this version, which has the first `saved` of what is pending. For repositories.
+
+        What was recorded while these were on their way stays pending.
+        """
         self._version = version
-        self._pending.clear()
+        del self._pending[:saved]
 
     def replay(self, event: Event) -> None:
         """This has happened: it changes the state, and nothing else. Raises `UnappliedEvent`."""

@@ -76,6 +76,8 @@ class Repository(Generic[A]):
     ) -> int:
         """Append what is pending to the stream, where nobody else has meanwhile; the answer is its version.
 
+        What is recorded while it waits stays pending.
+
         Raises `VersionConflict`, after which the aggregate is to be loaded again. The rest is as in
         `EventStore.append`; where a `transaction` is rolled back, so is what the aggregate stands for.
         """
@@ -90,8 +92,9 @@ class Repository(Generic[A]):
             correlation_id=correlation_id,
             transaction=transaction,
         )
-        aggregate.stand_at(version)
-        if self._every is not None and version // self._every > before // self._every:
+        aggregate.stand_at(version, saved=len(pending))
+        is_due = self._every is not None and version // self._every > before // self._every
+        if is_due and not aggregate.pending:  # what came meanwhile is in its state, and not in the stream
             await self._keep_snapshot(aggregate, transaction)
         return version
 
