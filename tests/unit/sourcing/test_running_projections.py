@@ -17,6 +17,8 @@ from tests.support.eventually import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from eventbus.event_store import Streams
+
 
 @pytest_asyncio.fixture
 async def events() -> AsyncGenerator[EventStore]:
@@ -110,6 +112,26 @@ async def test_a_cancellation_of_a_methods_own_is_a_failure_like_any_other(
         await eventually(lambda: running.position == 3)
 
     assert len([line for line in caplog.messages if line.startswith("projection.failed")]) == 1
+
+
+async def test_a_cancellation_of_what_a_projection_waits_for_is_a_failure_too(
+    events: EventStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    streams, cancelled = await events.streams(), asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    answers = [cancelled]
+
+    async def opened() -> Streams:
+        return await answers.pop() if answers else streams
+
+    monkeypatch.setattr(events, "streams", opened)
+
+    async with projecting(events, Noting()) as (running,):
+        await eventually(lambda: "projection.resumed" in " ".join(caplog.messages))
+        await events.append("account-1", deposit(), 0)
+        await eventually(lambda: running.position == 1)
+
+    assert caplog.messages[0].startswith("projection.failed")
 
 
 async def test_to_cancel_who_catches_up_is_no_failure(events: EventStore):
