@@ -37,6 +37,8 @@ class Session:
         self._begun = False
         self._leaving: list[Registered] = []
         self._last_beat = time.monotonic()
+        self._last_machine_time = _machine_time()
+        self._patient_until = self._last_beat
 
     def register(self, transaction: Transaction, queue: str) -> Registered:
         """A new consumer of `queue`. Raises `TopologyError` where there is no such queue."""
@@ -44,9 +46,7 @@ class Session:
         found = queue_id(connection, queue)
         connection.execute(_BEGIN, (self._id, os.getpid(), _machine_time()))
         self._begun = True
-        for session, process, _ in self._others(transaction):
-            if _has_gone(session, process):  # what it held comes before what came later
-                self._remove(transaction, session)
+        self._bury_the_gone(transaction)  # what they held comes before what came later
         row = (self._id, found)
         added = connection.execute("INSERT INTO eventbus_consumer (session, queue) VALUES (?, ?)", row)
         if added.lastrowid is None:
@@ -75,10 +75,9 @@ class Session:
                 self.leave(transaction, registered)
             else:  # by the last heartbeat, and committed
                 self._leaving.remove(registered)
-        gap = time.monotonic() - self._last_beat
-        self._last_beat = time.monotonic()
-        # A machine that slept must not wake up to a quarrel in which each process takes the others for dead.
-        if gap < self._options.session_expiry:
+        if self._is_patient():
+            self._bury_the_gone(transaction)
+        else:
             self.bury_the_dead(transaction)
 
     def bury_the_dead(self, transaction: Transaction) -> None:
@@ -87,6 +86,27 @@ class Session:
         for session, process, heartbeat in self._others(transaction):
             if _has_gone(session, process) or not now - expiry <= heartbeat <= now + expiry:
                 self._remove(transaction, session)
+
+    def _bury_the_gone(self, transaction: Transaction) -> None:
+        for session, process, _ in self._others(transaction):
+            if _has_gone(session, process):
+                self._remove(transaction, session)
+
+    def _is_patient(self) -> bool:
+        """Whether the others may have had no chance to say that they live.
+
+        A machine that slept, or whose clock was set, must not go on with a quarrel in which each process
+        takes the others for dead. On Linux the monotonic clock sleeps too, and the machine's time jumps.
+        """
+        before, machine_time_before = self._last_beat, self._last_machine_time
+        self._last_beat, self._last_machine_time = time.monotonic(), _machine_time()
+        gap = self._last_beat - before
+        jump = (self._last_machine_time - machine_time_before) / 1_000_000 - gap
+        expiry = self._options.session_expiry
+        # The other half is for the heartbeat itself, which may be that far away.
+        if gap >= expiry or abs(jump) >= expiry / 2:
+            self._patient_until = self._last_beat + expiry
+        return self._last_beat < self._patient_until
 
     def _others(self, transaction: Transaction) -> list[tuple[str, int, int]]:
         return transaction.connection.execute(_OTHERS, (self._id,)).fetchall()
