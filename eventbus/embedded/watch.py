@@ -117,10 +117,13 @@ class Watch:
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._poll, probe)
 
     def _look(self, probe: sqlite3.Connection) -> bool:
-        """Whether there was something for a queue: what changes most often are the heartbeats of others."""
-        queues = {bell.queue for bell in self._waiting if bell.queue is not None}
+        """Whether there was something for a queue: what changes most often are the heartbeats of others.
+
+        It rings for those too that do not wait yet: they may have looked before the change.
+        """
+        queues = self.queues()
         ready = with_something_ready(probe, queues) if queues else []
-        for bell in self._waiting:
+        for bell in self._bells:
             if bell.rings_for_all or bell.queue in ready:
                 bell.ring()
         if (due_at := next_due(probe)) is not None:
