@@ -35,9 +35,9 @@ class Beginning:
 def beginning(next_offset: int | None, bounds: LogBounds) -> Beginning:
     """`next_offset`: how far the archive has come."""
     if next_offset is None:
-        return Beginning(bounds.first)
+        return Beginning("first")
     if next_offset > bounds.end:
-        return Beginning(bounds.first, is_another_log=True)
+        return Beginning("first", is_another_log=True)
     return Beginning(max(next_offset, bounds.first), missing=max(0, bounds.first - next_offset))
 
 
@@ -73,20 +73,24 @@ class Archiving:
         begin = beginning(self._position, bounds)
         if begin.is_another_log:
             self._log.warning("archive.another_log", position=self._position, end=bounds.end)
-        if begin.missing:
-            self._log.error(
-                "archive.gap",
-                entries=begin.missing,
-                advice="the log's retention removed them before they were copied: keep the log for longer "
-                "(EVENTBUS_LOG_MAX_AGE_DAYS, EVENTBUS_LOG_MAX_BYTES), or run the archive all the time",
-            )
+        self._tell_gap(begin.missing)
         return begin.start, bounds
 
     async def _copy(self, batches: AsyncIterator[Sequence[LogEntry]]) -> None:
         """In portions: all that the log hands out at once could take longer than one transaction may."""
         async for batch in batches:
+            self._tell_gap(sum(entry.missing for entry in batch))
             for some in portions(batch, lambda entry: len(entry.message.body)):
                 await self._append([self._of(entry) for entry in some], some[-1].offset + 1)
+
+    def _tell_gap(self, missing: int) -> None:
+        if missing:
+            self._log.error(
+                "archive.gap",
+                entries=missing,
+                advice="the log's retention removed them before they were copied: keep the log for longer "
+                "(EVENTBUS_LOG_MAX_AGE_DAYS, EVENTBUS_LOG_MAX_BYTES), or run the archive all the time",
+            )
 
     async def _append(self, entries: Sequence[Copied], next_offset: int) -> None:
         """Again and again while the archive is away. Raises `ArchiveMoved`."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from eventbus.archive import Archive
@@ -127,17 +128,20 @@ class History:
                     yield piece
                     place = piece.place
             found = await self._first_there(place, until)
-            if found is None or found == place.offset:
-                break
-            if not await self._has_archived(place):
-                missing = found - (place.offset or 0)
+            if found != place.offset and not await self._has_archived(place):
+                missing = (found or 0) - (place.offset or 0)
                 place = Place(place.number, found)
                 yield Piece((), place, missing)
-                break
+            if found == place.offset:
+                async with aclosing(self._logged(place, until, since)) as pieces:
+                    async for piece in pieces:
+                        if piece.missing and await self._has_archived(place):
+                            break
+                        yield piece
+                        place = piece.place
+                    else:
+                        return
             place = Place(place.number)
-        async with aclosing(self._logged(place, until, since)) as pieces:
-            async for piece in pieces:
-                yield piece
 
     async def _archived(self, place: Place, since: datetime | None) -> AsyncGenerator[Piece]:
         """As far as the archive is now, and at last the place in the log where that ends."""
@@ -166,10 +170,15 @@ class History:
         return ((await self._archive.end()).next_offset or 0) > place.offset
 
     async def _logged(self, place: Place, until: int, since: datetime | None) -> AsyncGenerator[Piece]:
+        """A piece ends where retention has removed what comes next."""
         start = _start(since) if place.offset is None else place.offset
         async with self._transport.log(start, until=until) as batches:
             async for batch in batches:
-                yield Piece([each.message for each in batch], Place(place.number, batch[-1].offset + 1))
+                gaps = [at for at, entry in enumerate(batch) if entry.missing and at > 0]
+                for begin, end in pairwise([0, *gaps, len(batch)]):
+                    some = batch[begin:end]
+                    after = Place(place.number, some[-1].offset + 1)
+                    yield Piece([each.message for each in some], after, some[0].missing)
 
 
 def _start(since: datetime | None) -> LogStart:

@@ -61,6 +61,9 @@ class LogEntry:
     offset: int
     message: Message
     logged_at: datetime | None
+    missing: int = 0
+    """So many entries right before it were removed by retention while the reader was on its way to them, or
+    since the offset that it began with. 0 where the transport cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from eventbus import Event
+from eventbus.archives.sqlite.archive import SqliteArchive
+from eventbus.archiving import Archiving
+from eventbus.clock import SystemClock
 from eventbus.codec import Codec
 from eventbus.embedded import EmbeddedTransport
 from eventbus.history import History, Period, Piece, Place, Wanted, read_ahead
-from eventbus.transport import Message
+from eventbus.transport import Message, Transport
 from tests.support.eventually import eventually
 from tests.support.handling import NOON, wrapped
 
@@ -153,3 +158,101 @@ async def test_what_retention_has_removed_is_told_and_no_more_than_was_to_be_rea
 
     assert sum(piece.missing for piece in found) == missing
     assert sum(len(piece.messages) for piece in found) == left
+
+
+@pytest.fixture
+async def numbered() -> AsyncIterator[EmbeddedTransport]:
+    """Ten entries, 1 to 10."""
+    transport = EmbeddedTransport(":memory:")
+    await transport.open()
+    await transport.send([Message(b"%d" % number, "order.created") for number in range(1, 11)], timeout=5)
+    yield transport
+    await transport.close()
+
+
+async def remove(transport: EmbeddedTransport, first: int, last: int) -> None:
+    """As retention does with what no queue refers to."""
+    gone = 'DELETE FROM eventbus_log WHERE "offset" BETWEEN ? AND ?'
+    await transport.write(lambda connection: connection.execute(gone, (first, last)).rowcount, durable=False)
+
+
+async def everything(pieces: AsyncGenerator[Piece]) -> tuple[list[bytes], int]:
+    """The bodies, and how many were missing."""
+    found = [piece async for piece in pieces]
+    return [each.body for piece in found for each in piece.messages], sum(piece.missing for piece in found)
+
+
+@pytest.mark.parametrize(
+    ("place", "missing", "left"),
+    [
+        (Place(offset=2), 3, [2, 6, 7, 8, 9, 10]),
+        (Place(offset=4), 2, [6, 7, 8, 9, 10]),
+        (Place(offset=6), 0, [6, 7, 8, 9, 10]),
+        (Place(offset=1), 3, [1, 2, 6, 7, 8, 9, 10]),
+        (Place(), 0, [1, 2, 6, 7, 8, 9, 10]),  # nobody had come so far when they went
+    ],
+)
+async def test_what_is_gone_behind_an_entry_that_stayed_is_told_to_who_had_come_so_far(
+    numbered: EmbeddedTransport, place: Place, missing: int, left: list[int]
+):
+    await remove(numbered, 3, 5)
+
+    async with aclosing(History(numbered).read(place, until=11)) as pieces:
+        assert await everything(pieces) == ([b"%d" % number for number in left], missing)
+
+
+@pytest.mark.parametrize("place", [Place(offset=1), Place()])
+async def test_a_reader_that_retention_overtakes_is_told_what_it_has_not_seen(
+    numbered: EmbeddedTransport, place: Place
+):
+    await numbered.send([Message(b"later", "order.created")] * 500, timeout=5)
+    await remove(numbered, 4, 6)  # before the reading
+    async with aclosing(History(numbered).read(place, until=511)) as pieces:
+        first = await anext(pieces)
+        while first.place.offset is None or first.place.offset < 20:
+            first = await anext(pieces)
+        assert first.place.offset < 300
+
+        await remove(numbered, 2, 400)
+        _, missing = await everything(pieces)
+
+    assert missing == 401 - first.place.offset
+
+
+async def test_what_is_gone_in_the_middle_of_the_log_comes_from_the_archive(
+    numbered: EmbeddedTransport, tmp_path: Path
+):
+    archive = SqliteArchive(f"sqlite:///{tmp_path / 'archive.db'}", timeout=10.0)
+    await archive.open()
+    copying = Archiving(cast("Transport", numbered), archive, Codec(), SystemClock())
+    await copying.catch_up()
+    await numbered.send([Message(b"11", "order.created")], timeout=5)
+    await remove(numbered, 3, 9)
+
+    async with aclosing(History(numbered, archive).read(Place(offset=2), until=12)) as pieces:
+        bodies, missing = await everything(pieces)
+    await archive.close()
+
+    assert missing == 0
+    assert sorted(set(bodies)) == sorted(b"%d" % number for number in range(1, 12))
+
+
+async def test_an_archive_tells_what_is_gone_behind_an_entry_that_stayed(
+    numbered: EmbeddedTransport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    archive = SqliteArchive(f"sqlite:///{tmp_path / 'archive.db'}", timeout=10.0)
+    await archive.open()
+    await remove(numbered, 3, 5)  # before anybody copied
+    copying = Archiving(cast("Transport", numbered), archive, Codec(), SystemClock())
+    await copying.catch_up()
+    await numbered.send([Message(b"later", "order.created")] * 10, timeout=5)
+    await remove(numbered, 9, 14)
+
+    assert "archive.gap" not in caplog.text
+    await copying.catch_up()
+    await archive.close()
+
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "archive.gap" in told
+    assert "entries=4" in told
+    assert copying.copied == 7 + 6

@@ -125,11 +125,11 @@ async def test_a_second_one_that_copies_to_the_same_archive_says_so(bus: Bus, ar
 @pytest.mark.parametrize(
     ("position", "bounds", "begins"),
     [
-        (None, LogBounds(7, 100), Beginning(7)),
+        (None, LogBounds(7, 100), Beginning("first")),
         (50, LogBounds(7, 100), Beginning(50)),
         (50, LogBounds(60, 100), Beginning(60, missing=10)),
         (100, LogBounds(0, 100), Beginning(100)),
-        (500, LogBounds(0, 100), Beginning(0, is_another_log=True)),
+        (500, LogBounds(0, 100), Beginning("first", is_another_log=True)),
     ],
 )
 def test_it_begins_where_it_was_if_the_log_still_goes_so_far(
