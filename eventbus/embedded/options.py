@@ -33,7 +33,8 @@ class EmbeddedOptions:
     log_max_age: timedelta | None = timedelta(days=7)
     """Older history is trimmed; None keeps it."""
     log_max_bytes: int | None = 4 * 1024**3
-    """While the file has more in use than this, its oldest history is trimmed; None: no limit."""
+    """While the file has more in use than this, its oldest history is trimmed; None: no limit.
+    About half of this stays the history's where other things fill the file; then an error is logged."""
 
     def __post_init__(self) -> None:
         if not 0 < 2 * self.heartbeat <= self.session_expiry:

@@ -6,8 +6,10 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from eventbus.embedded.history_size import Estimate
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.transaction import Transaction
+from eventbus.logs import get_logger
 from eventbus.record import microseconds
 
 _STEP: Final = 500
@@ -27,6 +29,8 @@ _TRIM: Final = """
         AND NOT EXISTS (SELECT 1 FROM eventbus_delivery d WHERE d."offset" = l."offset")
     )
 """
+_SHARE: Final = 0.5
+"""Of the limit: so much of it is the history's, whatever else fills the file."""
 _Place = tuple[int, int]
 _BEGINNING: Final[_Place] = (-(2**63), 0)
 _END_OF_TIME: Final = 2**63 - 1
@@ -39,18 +43,24 @@ class Retention:
         self._options = options
         self._passed = _BEGINNING
         self._round_ends = datetime.min.replace(tzinfo=UTC)
+        self._estimate: Estimate | None = None
+        self._is_told = False
 
     def trim(self, transaction: Transaction, now: datetime) -> bool:
         """Take one step. Whether there is another one to take."""
         if now >= self._round_ends:
             self._passed = _BEGINNING
             self._round_ends = now + _ROUND
-        newest = self._next_step(transaction.connection, now)
+            self._estimate = None
+        connection = transaction.connection
+        newest = self._next_step(connection, now)
         if newest is None:
             return False
-        transaction.connection.execute(_TRIM, (*self._passed, *newest))
+        removed = connection.execute(_TRIM, (*self._passed, *newest)).rowcount
+        if self._estimate is not None:
+            self._estimate.removed += removed
         self._passed = newest
-        return self._next_step(transaction.connection, now) is not None
+        return self._next_step(connection, now) is not None
 
     def _next_step(self, connection: sqlite3.Connection, now: datetime) -> _Place | None:
         """The newest entry of it; None where nothing is too old or too much."""
@@ -64,7 +74,10 @@ class Retention:
         return step
 
     def _is_too_large(self, connection: sqlite3.Connection) -> bool:
-        """By what is in use: the file itself keeps its size, and fills up again."""
+        """By what is in use: the file itself keeps its size, and fills up again.
+
+        The history is not emptied where others fill the file: streams, dead letters, an inbox.
+        """
         if self._options.log_max_bytes is None:
             return False
         pages, free, size = (
@@ -72,4 +85,24 @@ class Retention:
             for name in ("page_count", "freelist_count", "page_size")
         )
         in_use: int = (pages - free) * size
-        return in_use > self._options.log_max_bytes
+        if in_use <= self._options.log_max_bytes:
+            self._is_told = False
+            return False
+        if self._has_more_than(_SHARE * self._options.log_max_bytes, connection):
+            return True
+        if not self._is_told:
+            self._is_told = True
+            get_logger("eventbus.embedded").error(
+                "history.limit_of_no_use",
+                in_use=in_use,
+                limit=self._options.log_max_bytes,
+                advice="other things than history fill the file, which grows on: streams, dead letters, an "
+                "inbox, or what waits in queues. Keep them elsewhere, or raise EVENTBUS_LOG_MAX_BYTES",
+            )
+        return False
+
+    def _has_more_than(self, least: float, connection: sqlite3.Connection) -> bool:
+        """Of history; counted once in a round, and again whenever it has changed much."""
+        if self._estimate is None or self._estimate.is_stale(connection):
+            self._estimate = Estimate(connection)
+        return self._estimate.size(connection) > least

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
+
+import pytest
 
 from eventbus.embedded import EmbeddedOptions, EmbeddedTransport
 from eventbus.outcome import Ack, DeadLetter, Reason
@@ -114,6 +117,45 @@ async def test_the_oldest_history_goes_when_there_is_too_much(open_transport: Op
 
     await eventually(it_is_small_enough)
     assert (await history(transport, 1))[0].offset > 2_000
+
+
+@pytest.mark.parametrize("size", [990_000, 1_000_000, 3_000_000])
+async def test_history_is_not_emptied_for_what_others_keep_in_the_file(
+    open_transport: OpenTransport, caplog: pytest.LogCaptureFixture, size: int
+):
+    options = EmbeddedOptions(heartbeat=60, session_expiry=300, log_max_age=None, log_max_bytes=1_000_000)
+    transport = await open_transport(options=options)
+    await send(transport, *orders(1_200))
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE stranger (body BLOB)")
+        connection.execute("INSERT INTO stranger VALUES (zeroblob(?))", (size,))
+
+    await transport.write(fill, durable=False)
+    engine = transport._open_engine
+    for _ in range(3):
+        await engine.run(engine._trim)
+
+    assert await logged(transport) == 1_200
+    (told,) = [each.getMessage() for each in caplog.records if "history.limit_of_no_use" in each.getMessage()]
+    assert "other things than history fill the file" in told
+
+
+async def test_history_of_small_and_then_large_events_keeps_to_its_size(open_transport: OpenTransport):
+    options = EmbeddedOptions(heartbeat=60, session_expiry=300, log_max_age=None, log_max_bytes=3_000_000)
+    transport = await open_transport(options=options)
+    engine = transport._open_engine
+    await send(transport, *orders(2_000))
+    for _ in range(20):  # many times the limit within a round
+        await send(transport, *(order(b"x" * 100_000) for _ in range(20)))
+        while await engine.run(engine._trim):
+            pass
+
+    pages, free = [
+        await transport.write(lambda c, name=name: c.execute(f"PRAGMA {name}").fetchone()[0], durable=False)
+        for name in ("page_count", "freelist_count")
+    ]
+    assert (pages - free) * 4096 <= 3_000_000
 
 
 async def test_history_can_be_kept_for_ever(open_transport: OpenTransport):
