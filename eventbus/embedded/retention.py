@@ -42,15 +42,15 @@ class Retention:
     def __init__(self, options: EmbeddedOptions) -> None:
         self._options = options
         self._passed = _BEGINNING
-        self._round_ends = datetime.min.replace(tzinfo=UTC)
+        self._round_began = self._round_ends = datetime.min.replace(tzinfo=UTC)
         self._estimate: Estimate | None = None
         self._is_told = False
 
     def trim(self, transaction: Transaction, now: datetime) -> bool:
         """Take one step. Whether there is another one to take."""
-        if now >= self._round_ends:
+        if not self._round_began <= now < self._round_ends:  # before it: the clock was set back
             self._passed = _BEGINNING
-            self._round_ends = now + _ROUND
+            self._round_began, self._round_ends = now, now + _ROUND
             self._estimate = None
         connection = transaction.connection
         newest = self._next_step(connection, now)

@@ -89,6 +89,24 @@ async def test_what_a_queue_still_refers_to_stays_until_it_is_settled(open_trans
     await eventually(nothing_is_left)
 
 
+async def test_history_goes_also_after_the_clock_was_set_forward_and_back(open_transport: OpenTransport):
+    clock = ManualClock()
+    transport = await open_transport(options=EmbeddedOptions(heartbeat=60, session_expiry=300), clock=clock)
+    engine = transport._open_engine
+    await transport.apply(ORDERS)
+    await send(transport, order(b"waiting"))
+    clock.advance(30 * A_DAY)
+    await engine.run(engine._trim)  # it passes over what waits
+    clock.advance(-30 * A_DAY)
+    async with transport.consume(CHARGE, prefetch=1) as consumption:
+        await settle(consumption, await take(consumption, 1), Ack())
+    clock.advance(8 * A_DAY)
+
+    await engine.run(engine._trim)
+
+    assert await logged(transport) == 0
+
+
 async def test_dead_letters_outlive_the_history(open_transport: OpenTransport):
     clock = ManualClock()
     transport = await open_transport(options=OFTEN, clock=clock)
