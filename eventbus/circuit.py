@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventbus.once import Ended, Readable
 from eventbus.outcome import ACK, Ack
+from eventbus.waiting import stopped
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -91,7 +92,7 @@ class Circuit:
         if self.is_open and await self._may_probe(until):
             try:
                 if self.is_open:
-                    await self._wait(self._pause)
+                    await stopped(self._stopped, within=self._pause)
                     yield True
                     return
             finally:
@@ -104,13 +105,6 @@ class Circuit:
                 return await self._probing.acquire()
         except TimeoutError:
             return False
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            return
 
     def _learn(self, outcomes: Sequence[Ended], *, is_probe: bool) -> None:
         for _, outcome, _ in outcomes:

@@ -16,6 +16,7 @@ from typing import Final, cast
 from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
+from eventbus.waiting import stopped
 from eventbus.wishes import Asked, Done, Wishes
 
 FIRST_PAUSE: Final = 0.05
@@ -83,7 +84,7 @@ class Claims:
             (claim,) = await self.claim([key], stop)
             if claim is not Claim.HELD:
                 return claim
-            await _either(stop, within=pause)
+            await stopped(stop, within=pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         return Claim.HELD
 
@@ -224,7 +225,7 @@ class Claims:
                 if self._stopping.is_set():
                     raise
                 self._tell_away(error)
-                await _either(self._stopping, within=pause * random.uniform(0.5, 1.0))
+                await stopped(self._stopping, within=pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._tell_away(None)
@@ -260,15 +261,11 @@ class Claims:
             await asyncio.sleep(FIRST_PAUSE if is_more else PURGE_EVERY)
 
 
-async def _either(
-    stop: asyncio.Event, other: asyncio.Future[None] | None = None, *, within: float | None = None
-) -> None:
-    """Return when `stop` is set, the other is done, or after so many seconds."""
+async def _either(stop: asyncio.Event, other: asyncio.Future[None]) -> None:
+    """Return when `stop` is set, or the other is done."""
     stopping = asyncio.ensure_future(stop.wait())
-    waiting: set[asyncio.Future[None] | asyncio.Task[bool]] = {stopping}
-    if other is not None:
-        waiting.add(other)
+    waiting: set[asyncio.Future[None] | asyncio.Task[bool]] = {stopping, other}
     try:
-        await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from eventbus.claims import Claims
@@ -14,6 +13,7 @@ from eventbus.outcome import ACK, Outcome
 from eventbus.store import Claim, InboxKey
 from eventbus.transport import Delivery
 from eventbus.value import made
+from eventbus.waiting import stopped
 
 PAUSE: Final = 1.0
 """Seconds until a store is tried again that has gone away, where no inbox tells that it is back."""
@@ -94,8 +94,7 @@ class Everything:
         return Admitted([readable], ())
 
     async def admit_again(self, readable: Sequence[Readable]) -> Admitted:
-        await pause(self._stop)
-        return Admitted(() if self._stop.is_set() else readable, ())
+        return Admitted(() if await stopped(self._stop, within=PAUSE) else readable, ())
 
     async def remember(self, _: Sequence[InboxKey]) -> None:
         return
@@ -139,13 +138,6 @@ class Once:
     def stop(self) -> None:
         self._stop.set()
         self._claims.heed_stops()
-
-
-async def pause(stop: asyncio.Event) -> None:
-    """Before a store is tried again; a stop ends it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PAUSE):
-            await stop.wait()
 
 
 def keys_of(claimed: Iterable[Readable | Ended]) -> list[InboxKey]:

@@ -14,11 +14,22 @@ def ordinary(raised: BaseException, subscription: str) -> Exception:
     """
     if isinstance(raised, Exception):
         return raised
-    if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or _is_being_cancelled():
+    if isinstance(raised, (KeyboardInterrupt, GeneratorExit)) or is_being_cancelled():
         raise raised
+    return of_the_run(raised, subscription)
+
+
+def of_the_run(raised: BaseException, subscription: str) -> Exception:
+    """The same of what is known to end nothing more than this run, though it is no Exception."""
     if isinstance(raised, asyncio.CancelledError):
         return HandlerCancelled(subscription)
     return HandlerExited(subscription, raised)
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels the task that runs: a CancelledError is for all of it, then."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class HandlerCancelled(EventBusError):
@@ -38,8 +49,3 @@ class HandlerExited(EventBusError):
     def __init__(self, subscription: str, error: BaseException) -> None:
         self.subscription = subscription
         super().__init__(f"{subscription} raised {describe(error)}")
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

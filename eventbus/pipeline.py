@@ -15,8 +15,8 @@ from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
 from eventbus.logs import get_logger
 from eventbus.middleware import Middleware, compose
-from eventbus.once import Admission, Admitted, Ended, Readable, keys_of, pause
-from eventbus.ordinary import HandlerCancelled, HandlerExited, ordinary
+from eventbus.once import PAUSE, Admission, Admitted, Ended, Readable, keys_of
+from eventbus.ordinary import of_the_run, ordinary
 from eventbus.outcome import ACK, Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.publisher import Publisher
 from eventbus.reading import Reading
@@ -25,6 +25,7 @@ from eventbus.store import StoreUnavailable
 from eventbus.topic import matches
 from eventbus.transport import Delivery
 from eventbus.value import made
+from eventbus.waiting import stopped
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -74,8 +75,6 @@ class Pipeline:
 
         What has none when it returns goes back to the queue.
         """
-        if not readable:
-            return []
         ended: list[Ended] = []
         try:
             await self._onion(self._context(readable))
@@ -90,8 +89,7 @@ class Pipeline:
 
     def ended_by(self, raised: BaseException, readable: Sequence[Readable]) -> list[Ended]:
         """The outcome of those whose handler has ended the task that it ran in."""
-        cancelled = isinstance(raised, asyncio.CancelledError)
-        error = HandlerCancelled(self._queue) if cancelled else HandlerExited(self._queue, raised)
+        error = of_the_run(raised, self._queue)
         self._log.warning("handler.failed", error=describe(error))
         return self._all_failed(readable, error)
 
@@ -136,7 +134,7 @@ class Pipeline:
                 await self._onion(context)
             except StoreUnavailable as error:
                 if self._in_transaction and context.transaction is None:
-                    await pause(self._stopping)
+                    await stopped(self._stopping, within=PAUSE)
                 else:
                     failure = error
             except BaseException as raised:  # noqa: BLE001 -- as in the first run

@@ -20,6 +20,7 @@ from eventbus.service import Member
 from eventbus.settling import Settling
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Consumption, Topology, Transport
+from eventbus.waiting import stopped
 from eventbus.workers import Workers
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
@@ -74,10 +75,10 @@ class Subscriber:
                 await self._consume(self._transport.consume(self.member.queue, prefetch=prefetch))
             except (TopologyError, BrokerUnreachable, StoreUnavailable) as error:
                 self._refused(error)
-                await self._pause()
+                await stopped(self._stopping, within=self._pause_length)
             except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- its trouble stops no others
                 self._log.exception("subscription.failed", error=describe(error))
-                await self._pause()
+                await stopped(self._stopping, within=self._pause_length)
 
     async def stop(self) -> None:
         """Take no more deliveries; what waits unhandled goes back to the queue."""
@@ -177,13 +178,6 @@ class Subscriber:
         self._trouble = trouble
         if isinstance(error, TopologyError):
             self.tried.set()
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._pause_length):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from eventbus.logs import get_logger
 from eventbus.service import Member
 from eventbus.store import Inbox, StoreUnavailable
 from eventbus.transport import Transport
+from eventbus.waiting import stopped
 
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at what another process is doing."""
@@ -73,7 +74,7 @@ class CatchUp:
                 return not self.has_ended and await self._prepare(stop)
             if self.has_ended:
                 return False
-            await _within(stop, _LOOK_AGAIN)
+            await stopped(stop, within=_LOOK_AGAIN)
         return False
 
     @asynccontextmanager
@@ -126,7 +127,7 @@ class CatchUp:
             await self._leave()
             return False
         bound_at = (await self._shared.history.bounds()).end
-        await _within(stop, self._shared.transport.log_lag)
+        await stopped(stop, within=self._shared.transport.log_lag)
         if stop.is_set():
             await self._leave()
             return False
@@ -182,12 +183,3 @@ def check_starts(members: Sequence[Member]) -> None:
         if isinstance(start, datetime) and start > now:
             problem = f"start={start.isoformat()} is in the future"
             raise InvalidSubscription(member.queue, problem, "Name a time that has been, or leave start out")
-
-
-async def _within(stop: asyncio.Event, seconds: float) -> None:
-    """Return when `stop` is set, or after so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from eventbus.headers import NO_HEADERS, for_dead_letter, for_retry
 from eventbus.logs import get_logger
 from eventbus.outcome import Ack, DeadLetter, Outcome, RetryAfter
 from eventbus.transport import Message, Transport
+from eventbus.waiting import stopped
 
 _TIMEOUT: Final = 10.0
 """Seconds for one try."""
@@ -54,9 +54,7 @@ class Copies:
                 self._log.warning("copy.failed", events=len(copies), error=describe(error))
                 if self._stopping.is_set():
                     return False
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._stopping.wait()
+                await stopped(self._stopping, within=pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except InvalidEvent as error:
                 return await self._less(ended, error)

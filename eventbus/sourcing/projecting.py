@@ -12,6 +12,7 @@ from eventbus.errors import ConfigurationError, EventBusError, describe, shorten
 from eventbus.event import Event
 from eventbus.event_store import Following, StoredEvent
 from eventbus.logs import get_logger
+from eventbus.ordinary import is_being_cancelled
 from eventbus.sourcing.event_store import EventStore
 from eventbus.sourcing.projection import Projection
 from eventbus.sourcing.recorded import Recorded
@@ -110,7 +111,7 @@ class Projecting:
             except Exception as error:  # noqa: BLE001 -- whatever it is, what comes later must get in too
                 self._tell(error)
             except asyncio.CancelledError as error:  # of something that was awaited here
-                if _is_being_cancelled():
+                if is_being_cancelled():
                     raise
                 self._tell(error)
             await asyncio.sleep(_pause(failures))
@@ -177,7 +178,7 @@ class Projecting:
             async with asyncio.timeout(self._timeout):
                 await method(self._projection, recorded, transaction)
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             raise _MethodCancelled(self.name, recorded) from error
 
@@ -238,8 +239,3 @@ def _pause(failures: int) -> float:
     doublings = min(failures, 16)  # far beyond the longest; 2**1024 would be no float any more
     longest: float = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1.0)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
