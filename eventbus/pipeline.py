@@ -48,7 +48,6 @@ class Pipeline:
         self._member = member
         self._handler = handler
         self._admission = admission
-        self._in_transaction = member.signature.transaction is not None
         self._stopping = asyncio.Event()
         self._reading = Reading(codec, handler.read, handler.classes)
         self._queue = member.queue
@@ -133,7 +132,7 @@ class Pipeline:
             try:
                 await self._onion(context)
             except StoreUnavailable as error:
-                if self._in_transaction and context.transaction is None:
+                if self._member.signature.transaction is not None and context.transaction is None:
                     await stopped(self._stopping, within=PAUSE)
                 else:
                     failure = error
