@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from eventbus.archive import Archive, Copied
 from eventbus.clock import Clock
 from eventbus.codec import Codec
-from eventbus.errors import Unreadable, describe
+from eventbus.errors import LogReplaced, Unreadable, describe
 from eventbus.logs import get_logger
 from eventbus.portions import portions
 from eventbus.store import StoreUnavailable
@@ -56,10 +57,12 @@ class Archiving:
 
     async def follow(self) -> None:
         """Copy what is there, and what comes, until cancelled."""
-        start, _ = await self._begin()
-        async with self._transport.log(start) as batches:
-            self._log.info("archive.ready", broker=self._transport.url, position=self._position)
-            await self._copy(batches)
+        while True:
+            start, _ = await self._begin()
+            with suppress(LogReplaced):
+                async with self._transport.log(start) as batches:
+                    self._log.info("archive.ready", broker=self._transport.url, position=self._position)
+                    return await self._copy(batches)
 
     async def catch_up(self) -> None:
         """Copy what is there by now."""

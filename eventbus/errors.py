@@ -214,6 +214,19 @@ class TopologyError(EventBusError):
         super().__init__(f"{name}: {problem}. `eventbus topology diff` shows every difference and its fix.")
 
 
+class LogReplaced(EventBusError):
+    """The history was deleted and declared again while it was read; `offset` is the place that is no more."""
+
+    def __init__(self, log: str, offset: int, end: int) -> None:
+        self.log = log
+        self.offset = offset
+        self.end = end
+        super().__init__(
+            f"log {log} was deleted and declared again: it ends at {end} and was read up to {offset}. "
+            "Start again: that begins with what the new one has."
+        )
+
+
 def shorten(text: str, limit: int = 120) -> str:
     """`text` on one line, without control characters, and at most `limit` characters long."""
     beginning = inert(text[: limit + 1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -14,9 +14,9 @@ from typing import Any, Final
 from eventbus.archive import Archive
 from eventbus.codec import Codec
 from eventbus.envelope import Envelope
-from eventbus.errors import Unreadable
+from eventbus.errors import LogReplaced, Unreadable
 from eventbus.topic import matches
-from eventbus.transport import LogBounds, LogStart, Message, Transport
+from eventbus.transport import LogBounds, LogEntry, LogStart, Message, Transport
 
 SLACK: Final = timedelta(minutes=1)
 """An event tells the time of its publisher's clock, and the log that of the broker's."""
@@ -32,6 +32,10 @@ class Place:
     offset: int | None = None
     """The entry of the log that comes next; None: the log has not been reached."""
 
+    def is_behind(self, until: int) -> bool:
+        """Whether all that the log has before this offset was read."""
+        return self.offset is not None and self.offset >= until
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -41,7 +45,8 @@ class Piece:
     place: Place
     """Where to go on after it."""
     missing: int = 0
-    """So many entries that came before it had been removed by the log's retention, and are in no archive."""
+    """So many entries that came before it had been removed by the log's retention, or with the whole log, and
+    are in no archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class History:
         `since`: what happened before may be left out, and may not be. Where the log's retention has removed
         what comes next, it is read from the archive, if that has it; an event may come twice then.
         """
-        while True:
+        while not place.is_behind(until):
             async with aclosing(self._archived(place, since)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -140,7 +145,7 @@ class History:
                         yield piece
                         place = piece.place
                     else:
-                        return
+                        continue
             place = Place(place.number)
 
     async def _archived(self, place: Place, since: datetime | None) -> AsyncGenerator[Piece]:
@@ -158,10 +163,16 @@ class History:
         yield Piece((), Place(end.number, end.next_offset))
 
     async def _first_there(self, place: Place, until: int) -> int | None:
-        """The place in the log itself, or where retention has removed what was there, the next that is."""
-        if place.offset is None or place.offset >= until:
+        """The place in the log itself, or where retention has removed what was there, the next that is.
+
+        `until` where the log does not go so far any more: it was deleted, and declared again.
+        """
+        if place.is_behind(until):
             return place.offset
-        return max(place.offset, min(until, (await self._transport.log_bounds()).first))
+        bounds = await self._transport.log_bounds()
+        if bounds.end < until:
+            return until
+        return place.offset if place.offset is None else max(place.offset, min(until, bounds.first))
 
     async def _has_archived(self, place: Place) -> bool:
         """Whether the archive has come further than this place in the log."""
@@ -170,15 +181,25 @@ class History:
         return ((await self._archive.end()).next_offset or 0) > place.offset
 
     async def _logged(self, place: Place, until: int, since: datetime | None) -> AsyncGenerator[Piece]:
-        """A piece ends where retention has removed what comes next."""
+        """A piece ends where retention has removed what comes next.
+
+        At the end the place is `until`, unless the log was deleted meanwhile.
+        """
         start = _start(since) if place.offset is None else place.offset
-        async with self._transport.log(start, until=until) as batches:
-            async for batch in batches:
-                gaps = [at for at, entry in enumerate(batch) if entry.missing and at > 0]
-                for begin, end in pairwise([0, *gaps, len(batch)]):
-                    some = batch[begin:end]
-                    after = Place(place.number, some[-1].offset + 1)
-                    yield Piece([each.message for each in some], after, some[0].missing)
+        with suppress(LogReplaced):
+            async with self._transport.log(start, until=until) as batches:
+                async for batch in batches:
+                    for some in _unbroken(batch):
+                        after = Place(place.number, some[-1].offset + 1)
+                        yield Piece([each.message for each in some], after, some[0].missing)
+            yield Piece((), Place(place.number, max(until, place.offset or 0)))
+
+
+def _unbroken(batch: Sequence[LogEntry]) -> Iterator[Sequence[LogEntry]]:
+    """In parts, each of which nothing is missing in."""
+    gaps = [at for at, entry in enumerate(batch) if entry.missing and at > 0]
+    for begin, end in pairwise([0, *gaps, len(batch)]):
+        yield batch[begin:end]
 
 
 def _start(since: datetime | None) -> LogStart:

@@ -224,7 +224,8 @@ class Transport(Protocol):
         """The history from `start` on, in order, in non-empty batches; what retention removed is left out.
 
         It ends before the offset `until`, an end that `log_bounds` has given; None: it waits for more.
-        Entered when its place is found: what is sent from then on is in it.
+        Entered when its place is found: what is sent from then on is in it. Raises `LogReplaced` when it was
+        deleted and declared again meanwhile.
         """
         ...
 

@@ -11,7 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from eventbus.clock import Clock
-from eventbus.errors import BrokerUnreachable, TopologyError
+from eventbus.errors import (
+    BrokerUnreachable,
+    LogReplaced,
+    PublishRefused,
+    SendFailed,
+    TopologyError,
+)
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.arrival import Arrival, BadProperties, Properties
 from eventbus.rabbitmq.ask import Lost, Refused, ask
@@ -43,6 +49,7 @@ class Log:
     names: Names
     options: RabbitMQOptions
     clock: Clock
+    marks: ConfirmedPublisher
 
     @asynccontextmanager
     async def read(
@@ -52,7 +59,7 @@ class Log:
 
         RabbitMQ finds a time to the second, and begins with all that was written together with the first
         entry after it: some entries before a time may come, none after it is left out. Raises
-        `BrokerUnreachable` or `TopologyError` when reading cannot begin.
+        `BrokerUnreachable` or `TopologyError` when reading cannot begin, `LogReplaced` when it cannot go on.
         """
         if isinstance(start, datetime) and start < _EPOCH:
             start = "first"
@@ -65,17 +72,12 @@ class Log:
         finally:
             await reader.close()
 
-    async def bounds(self, marks: ConfirmedPublisher) -> LogBounds:
-        """The end is behind a mark that is put there, for no broker tells a client where a stream ends.
-
-        Raises `SendFailed` where it cannot be put, else as `read`.
-        """
-        mark = Message(b"", self.names.log, event_id=f"mark_{uuid.uuid4().hex}", queue=self.names.log)
+    async def bounds(self) -> LogBounds:
+        """Raises `SendFailed` where no mark can be put there, else as `read`."""
         within = self.options.answer_timeout
         try:
-            async with asyncio.timeout(within), self._reading("next") as following:
-                await marks.send([parcel(mark, self.names.route(mark))], timeout=within)
-                end = await following.offset_of(mark.event_id) + 1
+            async with asyncio.timeout(within):
+                end = await self._end()
             async with asyncio.timeout(within), self._reading("first") as oldest:
                 return LogBounds(first=await oldest.offset_of(None), end=end)
         except (TimeoutError, Lost) as loss:
@@ -83,6 +85,13 @@ class Log:
                 f"the bounds of {self.names.log} were not found: {str(loss) or f'no answer in {within:g} s'}"
             )
             raise BrokerUnreachable(self.link.url, problem) from loss
+
+    async def _end(self) -> int:
+        """Behind a mark that is put there, for no broker tells a client where a stream ends."""
+        mark = Message(b"", self.names.log, event_id=f"mark_{uuid.uuid4().hex}", queue=self.names.log)
+        async with self._reading("next") as following:
+            await self.marks.send([parcel(mark, self.names.route(mark))], timeout=self.options.answer_timeout)
+            return await following.offset_of(mark.event_id) + 1
 
     @asynccontextmanager
     async def _reading(self, start: LogStart) -> AsyncGenerator[_Reader]:
@@ -124,11 +133,35 @@ class Log:
         while True:
             await asyncio.sleep(pauses.next())
             try:
-                return await self._open(start, until, within=self.options.answer_timeout)
-            except (Lost, Refused) as error:
+                reader = await self._open(start, until, within=self.options.answer_timeout)
+                try:
+                    await self._check_that_it_goes_on(start)
+                except BaseException:
+                    await reader.close()
+                    raise
+            except (Lost, Refused, SendFailed, TopologyError) as error:
                 if str(error) != known:
                     known = str(error)
                     get_logger("eventbus.rabbitmq").warning("log.lost", queue=self.names.log, problem=known)
+            else:
+                return reader
+
+    async def _check_that_it_goes_on(self, place: LogStart) -> None:
+        """RabbitMQ puts who asks for a place beyond the end at the end: it would wait there for very long.
+
+        Raises `LogReplaced`. Asked when the reader is there: it hears what becomes of the log from then on.
+        """
+        if not isinstance(place, int):
+            return
+        try:
+            async with asyncio.timeout(self.options.answer_timeout):
+                end = await self._end()
+        except PublishRefused:  # who may only read cannot know
+            return
+        except TimeoutError as error:
+            raise Lost(f"its end was not found in {self.options.answer_timeout:g} s") from error
+        if end < place:
+            raise LogReplaced(self.names.log, place, end)
 
     async def _open(self, start: LogStart, until: int | None, *, within: float) -> _Reader:
         reader = await _Reader.open(self, start, until, within=within)

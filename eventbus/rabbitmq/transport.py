@@ -62,7 +62,7 @@ class RabbitMQTransport:
             ConfirmedPublisher(self._publishing, options), ConfirmedPublisher(self._publishing_more, options)
         )
         self._copies = ConfirmedPublisher(self._publishing, options)
-        self._log = Log(self._consuming, self._names, options, self._clock)
+        self._log = Log(self._consuming, self._names, options, self._clock, self._copies)
         self._applied: dict[str, QueueSpec] = {}
 
     @property
@@ -122,7 +122,7 @@ class RabbitMQTransport:
         return self._log.read(start, until)
 
     async def log_bounds(self) -> LogBounds:
-        return await self._log.bounds(self._copies)
+        return await self._log.bounds()
 
     async def dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetterEntry]:
         async with aclosing(self.browse(queue, limit=limit)) as batches:

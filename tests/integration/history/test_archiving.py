@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -18,8 +19,9 @@ from eventbus.clock import SystemClock
 from eventbus.codec import Codec
 from eventbus.history import History, Place
 from eventbus.settings import Settings
-from eventbus.transport import LogBounds, Message
+from eventbus.transport import LogBounds, Message, Topology
 from tests.integration.history.events import Booked, bookings
+from tests.support.broker import Broker
 from tests.support.eventually import eventually
 
 
@@ -102,6 +104,50 @@ async def test_it_follows_the_log_and_keeps_what_cannot_be_read(bus: Bus, archiv
     task.cancel()
     await asyncio.wait({task})
     assert bodies[20] == b"\xff no event"
+
+
+RABBITMQ = pytest.mark.parametrize("url", ["rabbitmq"], indirect=True)
+"""A file's history cannot be deleted alone."""
+
+
+async def make_the_log_anew(bus: Bus, rabbitmq: Broker) -> None:
+    """As somebody does who wants it to keep less."""
+    rabbitmq.api("DELETE", f"queues{urlsplit(bus.transport.url).path}/events.log")
+    await bus.transport.apply(Topology())
+
+
+@RABBITMQ
+async def test_it_goes_on_with_a_log_that_is_made_anew(bus: Bus, archive: Archive, rabbitmq: Broker):
+    following = copying(bus, archive)
+    task = asyncio.create_task(following.follow())
+    await bus.publish_many(bookings(20))
+    await eventually(lambda: following.copied == 20, within=20)
+
+    await make_the_log_anew(bus, rabbitmq)
+    await bus.publish_many(bookings(5, 20))
+
+    await eventually(lambda: following.copied == 25, within=20)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@RABBITMQ
+@pytest.mark.parametrize("read", [None, 5])
+async def test_what_is_not_read_of_a_deleted_log_is_told_to_be_missing(
+    bus: Bus, rabbitmq: Broker, read: int | None
+):
+    history = await bus.history()
+    await bus.publish_many(bookings(20))
+    until = (await history.bounds()).end
+    await make_the_log_anew(bus, rabbitmq)
+    await bus.publish_many(bookings(5, 20))
+
+    async with asyncio.timeout(30), aclosing(history.read(Place(offset=read), until=until)) as pieces:
+        told = [piece async for piece in pieces]
+
+    assert sum(piece.missing for piece in told) == until - (read or 0)
+    assert not any(piece.messages for piece in told)
+    assert told[-1].place == Place(offset=until)
 
 
 async def test_a_second_one_that_copies_to_the_same_archive_says_so(bus: Bus, archive: Archive):

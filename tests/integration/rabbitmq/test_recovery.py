@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eventbus.errors import BrokerUnreachable, PublishTimeout, SendFate, TopologyError
+from eventbus.errors import BrokerUnreachable, LogReplaced, PublishTimeout, SendFate, TopologyError
 from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
 from eventbus.rabbitmq import RabbitMQTransport
 from eventbus.rabbitmq.intake import AT_A_TIME
@@ -137,6 +137,30 @@ async def test_the_log_goes_on_where_it_was_after_a_loss(
                 break
 
     assert offsets == [0, 1, 2]
+
+
+@pytest.mark.empty_vhost
+async def test_reading_a_log_that_is_deleted_and_declared_again_ends_with_an_error(
+    transport: RabbitMQTransport, rabbitmq: Broker, vhost: str
+) -> None:
+    await transport.apply(Topology())
+    await send(transport, *(an_event(number) for number in range(10)))
+    read = 0
+
+    async def read_on() -> None:
+        nonlocal read
+        async with asyncio.timeout(PATIENCE), transport.log("first") as batches:
+            async for batch in batches:
+                read += len(batch)
+                if read == 10:
+                    rabbitmq.api("DELETE", f"queues/{vhost}/events.log")
+                    await transport.apply(Topology())
+
+    with pytest.raises(LogReplaced, match="was deleted and declared again") as raised:
+        await read_on()
+
+    assert raised.value.offset == 10
+    assert raised.value.end < 10
 
 
 async def test_a_log_read_from_now_on_skips_nothing_when_it_is_lost_before_the_first_entry(
