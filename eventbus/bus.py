@@ -110,7 +110,8 @@ class Bus:
 
         Entered at once. Beside the block broker and store are tried until they are there; then the services
         run, which the end of the block drains. Until all that is done, `publish` raises `BrokerUnreachable`
-        or `StoreUnavailable` at once. Any other error cancels the block and is raised from it.
+        or `StoreUnavailable` at once, unless `on_unavailable` or a `transaction` keeps the event here. Any
+        other error cancels the block and is raised from it.
         """
         self._collect_schemas()
         opening = self._opening = Opening(self.transport.url)
@@ -143,7 +144,7 @@ class Bus:
         `event` is an `Event`, an `Envelope` that is sent as it is, or an event type with its `data`. Raises
         `InvalidEvent` before a byte is sent, or `SendFailed` within `timeout`; its `sent` says what is known.
         """
-        self._may_publish()
+        self._may_publish(options)
         return await self._publisher.publish(event, data, **options)
 
     def enqueue(
@@ -164,7 +165,7 @@ class Bus:
         the memory; what a later piece raises says how many went before: `InvalidEvent.published`, the `fates`
         of `SendFailed`. `timeout` is for all. In a `transaction` all are one piece.
         """
-        self._may_publish()
+        self._may_publish(options)
         return await self._publisher.publish_many(events, **options)
 
     @asynccontextmanager
@@ -266,10 +267,11 @@ class Bus:
         await self.kept.close()
         await self.transport.close()
 
-    def _may_publish(self) -> None:
-        if self._opening is not None:
+    def _may_publish(self, options: PublishOptions) -> None:
+        if self._opening is None:
+            self._must_be_open()
+        elif not self.kept.takes(options):
             self._opening.check()
-        self._must_be_open()
 
     def _must_be_open(self) -> None:
         if not self._is_open:

@@ -13,6 +13,7 @@ from eventbus.claims import Claims
 from eventbus.clock import Clock
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.logbook import Logbook
+from eventbus.options import PublishOptions
 from eventbus.outbox import Relay
 from eventbus.outgoing import Outgoing
 from eventbus.pipelines import ServiceStore
@@ -183,6 +184,10 @@ class Kept:
             await self.close()
             raise
         self._is_open = True
+
+    def takes(self, options: PublishOptions) -> bool:
+        """Whether an event that is published so needs no broker that was reached: it is kept here."""
+        return self._is_open and (self.sending is not None or options.get("transaction") is not None)
 
     async def opened_store(self) -> Store:
         """The bus's store, opened for the first who asks; raises as `open` does.

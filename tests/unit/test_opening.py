@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from eventbus import Bus, Event, Service, subscribe
+from eventbus import Bus, Envelope, Event, Service, subscribe
 from eventbus.embedded import EmbeddedTransport
 from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError, TopologyError
 from eventbus.settings import Settings
@@ -54,6 +57,55 @@ async def test_while_the_broker_is_away_it_is_not_ready_says_why_and_publishes_n
             await opened.publish(OrderCreated(order_id=1))
         assert failed.value.sent is False
         assert time.monotonic() - began < 0.5
+
+
+async def test_while_the_broker_has_not_been_reached_yet_what_is_kept_here_is_taken(tmp_path: Path):
+    degraded: list[int] = []
+
+    def call(envelope: Envelope[OrderCreated]) -> None:
+        degraded.append(envelope.data.order_id)
+
+    for on_unavailable, state in (("spool", "spooled"), (call, "degraded")):
+        opened = Bus(NOBODY, source="shop", settings=Settings(spool_after=0.2), on_unavailable=on_unavailable)
+        async with opened.opening():
+            receipt = await opened.publish(OrderCreated(order_id=1))
+            (other,) = await opened.publish_many([OrderCreated(order_id=2)])
+        assert (receipt.state, other.state) == (state, state)
+    assert degraded == [1, 2]
+
+    place = tmp_path / "shop.db"
+    opened = Bus(NOBODY, source="shop", settings=Settings(), store=f"sqlite:///{place}")
+    async with opened.opening():
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            receipt = await opened.publish(OrderCreated(order_id=1), transaction=connection)
+            connection.execute("COMMIT")
+    assert receipt.state == "spooled"
+
+
+async def test_what_was_spooled_before_the_broker_was_reached_leaves_when_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    reach, is_there = EmbeddedTransport.open, False
+
+    async def reached(transport: EmbeddedTransport) -> None:
+        if not is_there:
+            raise BrokerUnreachable(transport.url, "it is away")
+        await reach(transport)
+
+    monkeypatch.setattr(EmbeddedTransport, "open", reached)
+    seen: list[int] = []
+
+    @subscribe(OrderCreated)
+    async def see(event: OrderCreated) -> None:
+        seen.append(event.order_id)
+
+    opened = Bus("sqlite:///events.db", source="shop", settings=Settings(), on_unavailable="spool")
+    async with opened.opening(Service("shop", [see])) as opening:
+        assert not await opening.tried(within=5)
+        await opened.publish_many(OrderCreated(order_id=number) for number in range(3))
+        is_there = True
+        await eventually(lambda: seen == [0, 1, 2], within=20)
 
 
 async def test_before_the_first_try_has_ended_it_is_not_ready_either():
