@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from eventbus.envelope import Envelope, envelope_from
 from eventbus.errors import InvalidEvent, Unreadable, shorten
 from eventbus.event import Event
+from eventbus.finite import first_nulled
 from eventbus.header_rules import HeaderLimits, checked
 from eventbus.headers import NO_HEADERS, Headers
 from eventbus.outcome import MAX_DELAY, Reason
@@ -119,17 +120,20 @@ class Codec:
                 "keep the large part elsewhere and publish a reference to it",
                 event_type=_type_of(members),
             )
-        if ((_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body)) and (
-            path := first_not_finite(body)
-        ):
-            problem = "must be a finite number: JSON has no NaN or infinity"
-            raise InvalidEvent(path, problem, event_type=_type_of(members))
         if not looks_readable(body, self.limits.json):
             try:
                 read_object(body, self.limits.json)
             except BadJson as error:
                 problem = f"could be read by no subscriber: {error}"
                 raise InvalidEvent("data", problem, event_type=_type_of(members)) from None
+        path = None
+        if (_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body):
+            path = first_not_finite(body)
+        if path is None and b"null" in body:
+            path = first_nulled(members["data"])
+        if path:
+            problem = "must be a finite number: JSON has no NaN or infinity"
+            raise InvalidEvent(path, problem, event_type=_type_of(members))
 
     def _members(self, body: bytes) -> dict[str, Any]:
         if len(body) > self.limits.body:

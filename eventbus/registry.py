@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 from eventbus.envelope import Envelope
 from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
@@ -172,16 +173,24 @@ def _stepped(
 
 def _validated(target: type[Event], envelope: Envelope[dict[str, Any]]) -> Event:
     try:
-        event: Event = target.__pydantic_validator__.validate_python(envelope.data)
+        return _read_data(target, envelope.data)
     except ValidationError as error:
         field, problem, _ = _first(error)
     except Exception as error:  # noqa: BLE001 -- a validator of the model's own; no retry makes it pass
         field, problem = "data", describe(error)
-    else:
-        return event
     raise Unreadable(
         Reason.INVALID_DATA, f"{field} of {envelope.event_type} {envelope.version} does not fit: {problem}"
     )
+
+
+def _read_data(target: type[Event], data: dict[str, Any]) -> Event:
+    validator = target.__pydantic_validator__
+    try:
+        event: Event = validator.validate_python(data)
+    except ValidationError:
+        # A strict field takes a time, a `Decimal` or a tuple from JSON only.
+        event = validator.validate_json(to_json(data))
+    return event
 
 
 def _first(error: ValidationError) -> tuple[str, str, object]:

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from eventbus import Envelope, Event
 from eventbus.codec import Codec, Limits
 from eventbus.envelope import envelope_from
-from eventbus.errors import Unreadable
+from eventbus.errors import InvalidEvent, Unreadable
 from eventbus.outcome import Reason
 from eventbus.transport import Message
 
@@ -196,3 +196,8 @@ def test_a_body_may_use_its_limit_to_the_full():
     message = Codec().encode(an_envelope({"text": "x" * spare}))
     assert len(message.body) == Limits().body
     assert Codec().decode(message).data == {"text": "x" * spare}
+
+
+def test_a_number_that_no_reader_takes_is_told_beside_a_text_that_looks_like_none():
+    with pytest.raises(InvalidEvent, match="could be read by no subscriber"):
+        Codec().encode(an_envelope({"huge": 10**5000, "text": "NaN"}))
