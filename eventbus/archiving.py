@@ -123,5 +123,7 @@ class Archiving:
             envelope = self._codec.decode(message)
         except Unreadable:
             happened = entry.logged_at or message.timestamp or self._clock.now()
-            return Copied(message.event_id or f"log:{entry.offset}", message, happened, entry.offset)
+            # Not under its id alone: that may be the id of the event that was meant, and came after it.
+            identity = f"log:{entry.offset}:{message.event_id or ''}".rstrip(":")
+            return Copied(identity, message, happened, entry.offset)
         return Copied(envelope.event_id, message, envelope.timestamp, entry.offset)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from eventbus.errors import ConfigurationError, Reject, RetryLater, Unreadable, describe, shorten
 from eventbus.outcome import MAX_DELAY, DeadLetter, Outcome, Reason, RetryAfter
@@ -44,6 +45,8 @@ class RetryPolicy:
         ):
             if not value >= least:
                 raise ConfigurationError(f"RetryPolicy({name}={value!r}): must be {least} or more.")
+        for name in ("retry_on", "give_up_on", "pause_on"):
+            object.__setattr__(self, name, _classes(name, getattr(self, name)))
 
     def decide(self, error: Exception, attempt: int, *, draw: Jitter = random.random) -> Outcome:
         """The outcome of the `attempt`-th attempt (1-based) that ended with `error`."""
@@ -96,3 +99,14 @@ class RetryPolicy:
         if math.isnan(seconds):
             raise ValueError("it gave NaN")
         return seconds
+
+
+def _classes(name: str, given: object) -> tuple[type[Exception], ...]:
+    """As a tuple, whatever collection they came in; one class alone is one, too."""
+    collection = isinstance(given, (tuple, list, set, frozenset))
+    classes: list[type[Exception]] = []
+    for each in cast("Iterable[object]", given) if collection else [given]:
+        if not (isinstance(each, type) and issubclass(each, Exception)):
+            raise ConfigurationError(f"RetryPolicy({name}=…): {each!r} is no class of exceptions.")
+        classes.append(each)
+    return tuple(classes)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from eventbus import Envelope
 from eventbus.archives.sqlite.archive import SqliteArchive
 from eventbus.archiving import Archiving
 from eventbus.clock import SystemClock
 from eventbus.codec import Codec
 from eventbus.transport import LogBounds, LogEntry, LogStart, Message, Transport
+from tests.support.handling import NOON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,17 +32,17 @@ class LargeLog:
 
     def __init__(self, count: int) -> None:
         message = Message(b"x" * MEGABYTE, "order.created")
-        self._entries = [LogEntry(offset, message, None) for offset in range(count)]
+        self.entries = [LogEntry(offset, message, None) for offset in range(count)]
 
     async def log_bounds(self) -> LogBounds:
-        return LogBounds(first=0, end=len(self._entries))
+        return LogBounds(first=0, end=len(self.entries))
 
     @asynccontextmanager
     async def log(
         self, start: LogStart, *, until: int | None = None
     ) -> AsyncIterator[AsyncIterator[Sequence[LogEntry]]]:
         async def batches() -> AsyncIterator[Sequence[LogEntry]]:
-            yield self._entries
+            yield self.entries
 
         yield batches()
 
@@ -73,3 +76,18 @@ async def test_large_events_come_to_the_archive_in_transactions_of_a_few_megabyt
     assert archive.sizes == [8 * MEGABYTE, 8 * MEGABYTE, 4 * MEGABYTE]
     assert copying.copied == 20
     assert (await archive.end()).next_offset == 20
+
+
+async def test_what_cannot_be_read_keeps_out_no_event_of_the_same_id(archive: Measured):
+    log = LargeLog(0)
+    event = Envelope(event_id="evt_1", event_type="order.created", timestamp=NOON, version="1.0", data={})
+    good = Codec().encode(event)
+    log.entries = [
+        LogEntry(offset, message, None)
+        for offset, message in enumerate((replace(good, body=b"{"), good, good))
+    ]
+    copying = Archiving(cast("Transport", log), archive, Codec(), SystemClock())
+
+    await copying.catch_up()
+
+    assert [entry.message.body for entry in await archive.read(0, limit=10)] == [b"{", good.body]

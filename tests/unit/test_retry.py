@@ -103,6 +103,20 @@ def test_a_handler_that_took_too_long_is_retried_as_a_timeout():
     assert isinstance(policy.decide(HandlerTimeout("payment.charge", 30), 1), RetryAfter)
 
 
+@pytest.mark.parametrize("given", [[CardDeclined], {CardDeclined}, CardDeclined])
+def test_classes_of_errors_may_come_in_any_collection_or_alone(given: Any):
+    policy = RetryPolicy(give_up_on=given, pause_on=given, retry_on=[Exception])  # type: ignore[arg-type]
+    assert reason(policy.decide(CardDeclined(), 1)) == Reason.REJECTED
+    assert isinstance(policy.decide(ValueError(), 1), RetryAfter)
+
+
+@pytest.mark.parametrize("wrong", [["ValueError"], (TimeoutError(),), None, (BaseException,), "ValueError"])
+@pytest.mark.parametrize("name", ["retry_on", "give_up_on", "pause_on"])
+def test_what_is_no_class_of_errors_is_refused_at_once(name: str, wrong: Any):
+    with pytest.raises(ConfigurationError, match=name):
+        RetryPolicy(**{name: wrong})
+
+
 def test_giving_up_weighs_more_than_retrying():
     policy = RetryPolicy(retry_on=(OSError,), give_up_on=(ConnectionError,))
     assert reason(policy.decide(ConnectionResetError(), 1)) == Reason.REJECTED
