@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextvars import copy_context
 from typing import Final
 
 from eventbus.admitting import Admitting
@@ -134,17 +135,20 @@ class Subscriber:
     async def _work(self, intake: Intake, settling: Settling, workers: Workers) -> None:
         while True:
             try:
-                await self._handle_all(intake, settling, workers)
+                left_behind = await self._handle_all(intake, settling, workers)
             except asyncio.CancelledError:
                 if not workers.may_go_on():
                     raise
                 intake.put_back()  # a handler has left it behind, and its next wait heard of it
             else:
+                if left_behind:  # no task can be rid of it
+                    workers.add(self._work(intake, settling, workers))
                 return
 
-    async def _handle_all(self, intake: Intake, settling: Settling, workers: Workers) -> None:
-        """As long as it gives out any."""
+    async def _handle_all(self, intake: Intake, settling: Settling, workers: Workers) -> bool:
+        """As long as it gives out any; True: a handler has left context variables for the next event."""
         circuit, handle, loop = self._circuit, self._pipeline.handle, asyncio.get_running_loop()
+        context_now, context = copy_context, workers.context
         while readable := intake.take_now() or await intake.take():
             taken_at = loop.time()
             ended: list[Ended] = []
@@ -163,6 +167,9 @@ class Subscriber:
             if not ended:
                 self._pipeline.release(readable)
             settling.add(ended)
+            if context_now() != context:  # where nothing was set both are the same, and nothing is compared
+                return True
+        return False
 
     def _give_back(self, intake: Intake) -> None:
         intake.close()

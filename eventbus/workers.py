@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -13,12 +14,17 @@ class Workers:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self.context = contextvars.copy_context()
+        """In which each of them begins."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         """Runs no handler: who has cancelled it means them all."""
+        self._name = ""
 
     def begin(self, *work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks = {self._group.create_task(each, name=name) for each in work}
+        self._name = name
+        for each in work:
+            self.add(each)
         self._last = self._group.create_task(self._end(), name=f"end of {name}")
 
     def may_go_on(self) -> bool:
@@ -35,5 +41,11 @@ class Workers:
                 return True
         return False
 
+    def add(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work, name=self._name, context=self.context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _end(self) -> None:
-        await asyncio.wait(self._tasks)
+        while self._tasks:
+            await asyncio.wait(self._tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -155,3 +156,27 @@ async def test_a_worker_whose_handler_has_cancelled_it_can_still_be_cut_off():
         await eventually(lambda: len(transport.consumptions) == 2)
     assert cut_off == [2]
     assert len(transport.consumptions[0].settled) == 1
+
+
+tenant = contextvars.ContextVar("tenant", default="nobody")
+
+
+async def test_context_variables_that_a_handler_sets_are_not_there_for_the_next_event():
+    told = tenant.set("the service")
+    seen: list[tuple[int, str]] = []
+    tasks: set[object] = set()
+
+    async def handler(event: OrderCreated) -> None:
+        seen.append((event.order_id, tenant.get()))
+        tasks.add(asyncio.current_task())
+        if event.order_id in (2, 3):
+            await asyncio.sleep(0)
+            tenant.set(f"the customer of {event.order_id}")
+
+    async with running(handler) as transport:
+        transport.consumptions[0].hand_over(*orders(1, 2, 3, 4, 5))
+        await eventually(lambda: len(transport.consumptions[0].settled) == 5)
+    tenant.reset(told)
+
+    assert seen == [(number, "the service") for number in (1, 2, 3, 4, 5)]
+    assert len(tasks) == 3  # one, and another one after each that has set something
