@@ -14,8 +14,8 @@ from bench.measure import show
 from bench.one_namespace import Timed, in_rounds, publish, rates, timed
 from bench.work import Counter, OrderPlaced
 from eventbus import Bus, Service, subscribe
-from eventbus.bus import topology
 from eventbus.replay import ReplayRequest
+from eventbus.service import topology
 
 
 async def run(url: str, rounds: int, events: int, console: Console) -> None:

@@ -18,9 +18,9 @@ from bench.measure import Side, alternate, show
 from bench.rabbitmq import RawClient, publish_many
 from bench.work import Counter, counting_service, orders
 from eventbus import Bus, Envelope
-from eventbus.bus import topology
 from eventbus.codec import Codec
 from eventbus.keeping import relay_of
+from eventbus.service import topology
 from eventbus.store import Store
 from eventbus.stores.opening import store_for
 from tests.support.handling import wrapped

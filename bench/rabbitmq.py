@@ -18,7 +18,7 @@ from rich.console import Console
 from bench.measure import Side, alternate, show
 from bench.work import Counter, OrderPlaced, counting_service, orders
 from eventbus import Bus
-from eventbus.bus import topology
+from eventbus.service import topology
 
 RAW = "raw aio-pika"
 EVENTS = 20_000

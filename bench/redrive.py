@@ -10,8 +10,8 @@ from bench.measure import show
 from bench.one_namespace import Timed, in_rounds, publish, rates, timed
 from bench.work import Counter, OrderPlaced
 from eventbus import Bus, Reject, Service, subscribe
-from eventbus.bus import topology
 from eventbus.dead_letters import DeadLetters
+from eventbus.service import topology
 from tests.support.eventually import eventually
 
 WITHIN = 600.0

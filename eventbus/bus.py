@@ -26,7 +26,7 @@ from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
 from eventbus.replay import Means, Replays
 from eventbus.sending import OnUnavailable
-from eventbus.service import Service
+from eventbus.service import Service, topology
 from eventbus.settings import Settings
 from eventbus.stopping import done_before, on_signals
 from eventbus.store import StoreUnavailable
@@ -109,9 +109,9 @@ class Bus:
         """Instead of `async with bus`, for a program that has other work while the broker is away.
 
         Entered at once. Beside the block broker and store are tried until they are there; then the services
-        run, which the end of the block drains. Until all that is done, `publish` raises `BrokerUnreachable`
-        or `StoreUnavailable` at once, unless `on_unavailable` or a `transaction` keeps the event here. Any
-        other error cancels the block and is raised from it.
+        run, which the end of the block drains. Until then `publish` raises `BrokerUnreachable` or
+        `StoreUnavailable` at once, unless `on_unavailable` or a `transaction` keeps the event here. Any other
+        error cancels the block and is raised from it.
         """
         self._collect_schemas()
         opening = self._opening = Opening(self.transport.url)
@@ -264,8 +264,10 @@ class Bus:
 
     async def _close(self) -> None:
         self._is_open, self._opening = False, None
-        await self.kept.close()
-        await self.transport.close()
+        try:
+            await self.kept.close()
+        finally:
+            await self.transport.close()
 
     def _may_publish(self, options: PublishOptions) -> None:
         if self._opening is None:
@@ -276,11 +278,6 @@ class Bus:
     def _must_be_open(self) -> None:
         if not self._is_open:
             raise EventBusError("the bus is not open: use it inside `async with Bus(…) as bus:`")
-
-
-def topology(services: Iterable[Service]) -> Topology:
-    """The queues of several services together."""
-    return Topology(tuple(queue for service in services for queue in service.topology.queues))
 
 
 def _namespace_of(module: str) -> dict[str, Any]:

@@ -105,5 +105,10 @@ class Service:
         return [*topics, *member.signature.event.classes.values()]
 
 
+def topology(services: Iterable[Service]) -> Topology:
+    """The queues of several services together."""
+    return Topology(tuple(queue for service in services for queue in service.topology.queues))
+
+
 def _is_subscription(given: object) -> TypeGuard[AnySubscription]:
     return isinstance(given, Subscription)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import click
 
 from eventbus.bus import Bus
-from eventbus.bus import topology as topology_of
 from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options, schemas_option
@@ -19,6 +18,7 @@ from eventbus.cli.topology_map import draw_map
 from eventbus.cli.topology_view import as_json, as_tree
 from eventbus.registry import Registry
 from eventbus.service import Service
+from eventbus.service import topology as topology_of
 from eventbus.transport import Drift
 
 Targets = tuple[str, ...]

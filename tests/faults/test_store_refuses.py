@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventbus import Bus, Event, Service, Subscription, Transaction, subscribe
-from eventbus.bus import topology
+from eventbus.service import topology
 from eventbus.settings import Settings
 from eventbus.stores.sqlite.store import SqliteStore
 from tests.conformance.process import Process
