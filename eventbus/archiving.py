@@ -76,6 +76,7 @@ class Archiving:
         begin = beginning(self._position, bounds)
         if begin.is_another_log:
             self._log.warning("archive.another_log", position=self._position, end=bounds.end)
+            await self._append([], bounds.first)  # or it could grow past the old place before the next look
         self._tell_gap(begin.missing)
         return begin.start, bounds
 

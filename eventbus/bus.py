@@ -128,10 +128,11 @@ class Bus:
         if self._declare:
             await opening.insist(lambda: self.transport.apply(Topology()))
         self._is_open = True
+        worker = None
         if services:
             worker = await opening.insist(lambda: self.start(*services))
             running.push_async_callback(worker.stop)
-        opening.succeeded()
+        opening.succeeded(worker and worker.complete)
 
     async def publish(
         self,

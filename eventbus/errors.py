@@ -61,8 +61,6 @@ class InvalidEvent(EventBusError, ValueError):
     `field` names the member or header, `problem` the rule with its limit, `value` what was given (shortened).
     """
 
-    sent = False
-
     def __init__(
         self, field: str, problem: str, value: object = None, *, event_type: str | None = None
     ) -> None:
@@ -73,6 +71,11 @@ class InvalidEvent(EventBusError, ValueError):
         self.published = 0
         """How many events of the same `publish_many` were published before, in pieces of ten thousand."""
         super().__init__(self._told("Nothing was sent: correct it and publish again."))
+
+    @property
+    def sent(self) -> bool | None:
+        """False where nothing of the call was sent; None where `published` events of it were."""
+        return None if self.published else False
 
     def concern(self, *, before: int) -> None:
         """Speak of all events of a call, of which so many were published before."""

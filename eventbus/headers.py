@@ -54,6 +54,11 @@ def is_reserved(name: str) -> bool:
     return name[:2].lower() == "x-" or name.upper() in {"CC", "BCC"}
 
 
+def is_ours(name: str) -> bool:
+    """Whether the name is one of this table that nobody else may give."""
+    return name.startswith("eventbus-")
+
+
 def publishable(headers: Headers) -> dict[str, object]:
     """Without the broker's own: stale `x-*` make RabbitMQ < 4.0.1 drop a message as a cycle."""
     return {name: value for name, value in headers.items() if not is_reserved(name)}

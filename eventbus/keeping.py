@@ -233,6 +233,13 @@ class Kept:
     async def close(self) -> None:
         """What waits stays, for the next process that opens it."""
         self._is_open = False
+        spooling = [] if self._spooling is None else [self._spooling.close()]
+        # Each relay waits for its last send: side by side, or both would take twice as long as one may.
+        ended = await asyncio.gather(self._close_store(), *spooling, return_exceptions=True)
+        for error in filter(None, ended):
+            raise error
+
+    async def _close_store(self) -> None:
         if self._shared is not None:
             await self._shared.claims.stop()
             self._shared = None
@@ -245,8 +252,6 @@ class Kept:
         if self._opened is not None:
             await self._opened.close()
             self._opened = None
-        if self._spooling is not None:
-            await self._spooling.close()
 
     async def _open(self, store: Store) -> Store:
         await store.open()

@@ -31,16 +31,21 @@ class Opening:
             url, "not connected yet"
         )
         self._tried = asyncio.Event()
+        self._complete: asyncio.Event | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether broker and store were reached and all services were started."""
-        return self._missing is None
+        """Whether broker and store were reached and all subscriptions were started."""
+        return self.problem is None
 
     @property
     def problem(self) -> str | None:
         """Why it is not ready, without secrets; None once it is."""
-        return None if self._missing is None else self._missing.problem
+        if self._missing is not None:
+            return self._missing.problem
+        if self._complete is not None and not self._complete.is_set():
+            return "not every subscription consumes yet: worker.incomplete in the log names them"
+        return None
 
     async def tried(self, *, within: float) -> bool:
         """Whether it is ready; returns after the first try, or after so many seconds if that takes longer."""
@@ -70,8 +75,9 @@ class Opening:
             await asyncio.sleep(pause)
         raise AssertionError("there is always another pause")
 
-    def succeeded(self) -> None:
-        self._missing = None
+    def succeeded(self, complete: asyncio.Event | None) -> None:
+        """`complete`: set when all subscriptions consume, where there are any."""
+        self._missing, self._complete = None, complete
         self._tried.set()
 
 

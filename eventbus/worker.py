@@ -59,6 +59,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._completing: asyncio.Task[None] | None = None
         self._watchdog = Watchdog()
+        self.complete = asyncio.Event()
+        """Set when the broker has handed over to every subscription for the first time."""
         self._log = get_logger("eventbus.worker")
 
     @property
@@ -92,6 +94,7 @@ class Worker:
         self._report_ready(began)
 
     def _report_ready(self, began: float) -> None:
+        self.complete.set()
         self._log.info(
             "worker.ready",
             services=[service.name for service in self._services],

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from eventbus.errors import InvalidEvent
-from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_reserved, publishable
+from eventbus.headers import NO_HEADERS, ROUTING_KEY, Headers, is_ours, is_reserved, publishable
 from eventbus.rabbitmq.arrival import Arrival, read_usual
 from eventbus.rabbitmq.fields import properties, usual_properties
 from eventbus.rabbitmq.topology import Names
@@ -53,7 +53,11 @@ def _refuse_decimals(headers: Headers, message: Message) -> None:
 
 
 def message_of(names: Names, arrival: Arrival) -> Message:
-    """What arrived, with the routing key it was first published with, and without the broker's headers."""
+    """What arrived, with the routing key it was first published with, and without the broker's headers.
+
+    Of our own headers an event that was just published has none: what a stranger put there must not say how
+    often it was tried, that it is to be handled again, or by which key it came.
+    """
     _, exchange, key, _, header, body = arrival
     if exchange == names.events and (usual := read_usual(header, key)) is not None:
         (content_type, event_type, source), event_id, sent_at = usual
@@ -74,7 +78,7 @@ def message_of(names: Names, arrival: Arrival) -> Message:
     return Message(
         body=body,
         routing_key=key if timely else _first_routing_key(names, arrival),
-        headers=_headers(found) if found else NO_HEADERS,
+        headers=_headers(found, is_new=timely or _is_delayed_event(names, arrival)) if found else NO_HEADERS,
         event_id=described.message_id,
         event_type=described.message_type,
         content_type=described.content_type,
@@ -97,12 +101,17 @@ def bare_message_of(names: Names, arrival: Arrival, headers: Headers = NO_HEADER
     )
 
 
-def _headers(found: Mapping[str, object]) -> Headers:
+def _headers(found: Mapping[str, object], *, is_new: bool) -> Headers:
     return {
         name: bytes(value) if isinstance(value, bytearray) else value
         for name, value in found.items()
-        if not is_reserved(name)
+        if not is_reserved(name) and not (is_new and is_ours(name))
     }
+
+
+def _is_delayed_event(names: Names, arrival: Arrival) -> bool:
+    kind, _ = names.undelayed(arrival.exchange, arrival.routing_key) or ("", "")
+    return kind == "event"
 
 
 def _first_routing_key(names: Names, arrival: Arrival) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus import Bus, Envelope, Event, Service, subscribe
+from eventbus import Bus, Envelope, Event, Service, subscribe, subscriber
 from eventbus.embedded import EmbeddedTransport
 from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError, TopologyError
 from eventbus.settings import Settings
@@ -161,3 +161,28 @@ async def test_an_error_of_the_block_is_raised_as_it_is():
     with pytest.raises(ZeroDivisionError):
         async with bus(NOBODY).opening():
             raise ZeroDivisionError
+
+
+async def test_it_is_not_ready_before_every_subscription_consumes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(subscriber, "PAUSE_AFTER_TROUBLE", 0.01)
+    apply, is_refused = EmbeddedTransport.apply, True
+
+    async def refused(transport: EmbeddedTransport, topology: Topology) -> None:
+        if topology.queues and is_refused:
+            raise TopologyError("queue shop.see", "its arguments differ")
+        await apply(transport, topology)
+
+    monkeypatch.setattr(EmbeddedTransport, "apply", refused)
+
+    @subscribe(OrderCreated)
+    async def see(event: OrderCreated) -> None: ...
+
+    opened = bus()
+    async with opened.opening(Service("shop", [see])) as opening:
+        assert not await opening.tried(within=5)
+        assert (
+            opening.problem == "not every subscription consumes yet: worker.incomplete in the log names them"
+        )
+        assert (await opened.publish(OrderCreated(order_id=1))).state == "confirmed"
+        is_refused = False
+        await eventually(lambda: opening.is_ready, within=10)

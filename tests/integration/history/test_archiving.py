@@ -132,6 +132,21 @@ async def test_it_goes_on_with_a_log_that_is_made_anew(bus: Bus, archive: Archiv
 
 
 @RABBITMQ
+async def test_a_log_made_anew_is_known_as_another_one_also_when_it_has_grown(
+    bus: Bus, archive: Archive, rabbitmq: Broker
+):
+    await bus.publish_many(bookings(5))
+    await copying(bus, archive).catch_up()
+    await make_the_log_anew(bus, rabbitmq)
+    await copying(bus, archive).catch_up()  # when it is empty
+
+    await bus.publish_many(bookings(20, 5))
+    await copying(bus, archive).catch_up()
+
+    assert len(await archive.read(0, limit=100)) == 25
+
+
+@RABBITMQ
 @pytest.mark.parametrize("read", [None, 5])
 async def test_what_is_not_read_of_a_deleted_log_is_told_to_be_missing(
     bus: Bus, rabbitmq: Broker, read: int | None

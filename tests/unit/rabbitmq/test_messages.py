@@ -137,9 +137,9 @@ def test_what_the_broker_gave_up_itself_has_the_key_it_was_published_under(excha
 
 
 def test_the_headers_of_the_broker_do_not_arrive() -> None:
-    headers = {"x-delivery-count": 3, "eventbus-attempt": 2, "raw": bytearray(b"\x00")}
+    headers = {"x-delivery-count": 3, "tenant": 2, "raw": bytearray(b"\x00")}
 
-    assert arrived("events", "a", headers=headers).headers == {"eventbus-attempt": 2, "raw": b"\x00"}
+    assert arrived("events", "a", headers=headers).headers == {"tenant": 2, "raw": b"\x00"}
 
 
 def test_metadata_arrives() -> None:
@@ -161,3 +161,29 @@ def test_metadata_arrives() -> None:
         "flow",
     )
     assert (message.timestamp, message.content_type) == (WHEN, None)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [(NAMES.events, "order.created"), (NAMES.due, f"{bits(1)}event.order.created")],
+)
+def test_what_a_stranger_publishes_under_our_headers_is_left_out(exchange: str, key: str) -> None:
+    headers = {
+        "eventbus-attempt": 5,
+        "eventbus-routing-key": "order.paid",
+        "eventbus-replay-id": "r1",
+        "eventbus-reprocess": True,
+        "tenant": "t",
+    }
+
+    message = arrived(exchange, key, headers=headers)
+
+    assert (message.routing_key, message.headers) == ("order.created", {"tenant": "t"})
+
+
+def test_a_copy_for_one_queue_keeps_our_headers() -> None:
+    headers = {"eventbus-attempt": 5, "eventbus-routing-key": "order.paid"}
+
+    message = arrived(NAMES.redeliver, "payment.charge", headers=headers)
+
+    assert (message.routing_key, message.headers) == ("order.paid", headers)
