@@ -28,9 +28,10 @@ from eventbus.replay import Means, Replays
 from eventbus.sending import OnUnavailable
 from eventbus.service import Service, topology
 from eventbus.settings import Settings
-from eventbus.stopping import done_before, on_signals
+from eventbus.stopping import on_signals
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Topology
+from eventbus.waiting import done_before
 from eventbus.worker import Worker
 
 
@@ -132,7 +133,7 @@ class Bus:
         if services:
             worker = await opening.insist(lambda: self.start(*services))
             running.push_async_callback(worker.stop)
-        opening.succeeded(worker and worker.complete)
+        opening.succeeded(None if worker is None else worker.complete)
 
     async def publish(
         self,

@@ -7,7 +7,6 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from typing import Any, cast
 
 from eventbus.context import Context
@@ -18,12 +17,15 @@ from eventbus.event import Event
 from eventbus.outcome import Reason
 from eventbus.registry import Registry
 from eventbus.service import Member
+from eventbus.threads import HandlerThreads
 
 
 class Handler:
     """One subscription's function, ready to run."""
 
-    def __init__(self, member: Member, registry: Registry, lifetime: Lifetime, threads: Executor) -> None:
+    def __init__(
+        self, member: Member, registry: Registry, lifetime: Lifetime, threads: HandlerThreads
+    ) -> None:
         self._parameter = member.signature.event
         self._plan = member.signature.plan
         self._asks = bool(self._plan.contexts or self._plan.transactions)
@@ -83,7 +85,12 @@ class Handler:
     async def _threaded(self, event: object, keywords: dict[str, Any]) -> object:
         call = functools.partial(self._in_thread, event, keywords)
         in_context = contextvars.copy_context().run
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, in_context, call)
+        future = self._threads.submit(in_context, call)
+        try:
+            result = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self._threads.give_up(future)
+            raise
         return await result if inspect.isawaitable(result) else result  # a decorator may hide a coroutine
 
     def _in_thread(self, event: object, keywords: dict[str, Any]) -> object:

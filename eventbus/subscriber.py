@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from contextvars import copy_context
-from typing import Final
+from typing import Any, Final
 
 from eventbus.admitting import Admitting
 from eventbus.catchup import CatchUp
@@ -20,8 +21,9 @@ from eventbus.pipeline import Pipeline
 from eventbus.service import Member
 from eventbus.settling import Settling
 from eventbus.store import StoreUnavailable
+from eventbus.threads import HandlerThreads, end_of
 from eventbus.transport import Consumption, Topology, Transport
-from eventbus.waiting import stopped
+from eventbus.waiting import done_before, stopped
 from eventbus.workers import Workers
 
 PAUSE_AFTER_TROUBLE: Final = 1.0
@@ -44,8 +46,11 @@ class Subscriber:
         pause_after: int = 0,
         declare: Declare | None = None,
         catch_up: CatchUp | None = None,
+        threads: HandlerThreads | None = None,
     ) -> None:
-        """`declare`: where its queue is still to be declared. `catch_up`: where it begins in the past."""
+        """`declare`: where its queue is still to be declared. `catch_up`: where it begins in the past.
+        `threads`: in which a plain function runs.
+        """
         self.member = member
         self.ready = asyncio.Event()
         """Set while events are handed over to it, from the history or from its queue."""
@@ -59,6 +64,7 @@ class Subscriber:
         self._trouble = ""
         self._pipeline = pipeline
         self._transport = transport
+        self._overdue: set[Future[Any]] = set() if threads is None else threads.overdue
         self._stopping = asyncio.Event()
         self._consumption: Consumption | None = None
         self._log = get_logger("eventbus.subscriber").bind(service=member.service, subscription=member.queue)
@@ -167,9 +173,20 @@ class Subscriber:
             if not ended:
                 self._pipeline.release(readable)
             settling.add(ended)
+            if self._overdue and await self._stopped_before_its_end(self._overdue.pop()):
+                return False
             if context_now() != context:  # where nothing was set both are the same, and nothing is compared
                 return True
         return False
+
+    async def _stopped_before_its_end(self, future: Future[Any]) -> bool:
+        """No thread can be ended. A worker waits for it, for what that takes would find no thread in time."""
+        self._log.warning("handler.runs_on", timeout=self.member.subscription.timeout)
+        try:
+            return not await done_before(self._stopping, end_of(future))
+        finally:
+            if not future.done():
+                self._overdue.add(future)
 
     def _give_back(self, intake: Intake) -> None:
         intake.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,6 +31,8 @@ class HandlerThreads(Executor):
         self._begun = 0
         self._idle = threading.Semaphore(0)
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self.overdue: set[Future[Any]] = set()
+        """What runs on though nobody waits for it any more; each keeps one of the threads."""
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Run it in a thread; called from the event loop's thread only."""
@@ -44,6 +48,11 @@ class HandlerThreads(Executor):
                 future.cancel()
                 raise
         return future
+
+    def give_up(self, future: Future[Any]) -> None:
+        """Nobody waits for it any more. If it runs, it is `overdue`."""
+        if future.running():
+            self.overdue.add(future)
 
     def stop(self) -> None:
         """Begin nothing more; what runs, runs on, and nobody waits for it."""
@@ -64,6 +73,18 @@ class HandlerThreads(Executor):
             del work, future, call  # an idle thread keeps no event alive
             self._idle.release()
         self._work.put(None)  # for the next thread
+
+
+async def end_of(future: Future[Any]) -> None:
+    """Return when it has ended, however."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def tell(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop has ended before it
+            loop.call_soon_threadsafe(ended.set)
+
+    future.add_done_callback(tell)
+    await ended.wait()
 
 
 def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:

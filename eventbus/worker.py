@@ -12,7 +12,6 @@ from eventbus.dependency import Lifetime, SharedLifetime
 from eventbus.errors import describe
 from eventbus.handler import Handler
 from eventbus.logs import get_logger
-from eventbus.pipeline import Pipeline
 from eventbus.pipelines import Pipelines
 from eventbus.registry import Registry
 from eventbus.service import Member, Service
@@ -126,22 +125,22 @@ class Worker:
         self._lifetimes.append((service.name, lifetime))
         events = service.events()
         events.learn(self._known)
-        return [
-            Subscriber(
-                member,
-                self._pipeline(member, events, lifetime),
-                self._transport,
-                pause_after=self._pause_after,
-                declare=declare,
-                catch_up=self._catch_ups.of(member) if self._catch_ups is not None else None,
-            )
-            for member in service
-        ]
+        return [self._subscriber(member, events, lifetime, declare) for member in service]
 
-    def _pipeline(self, member: Member, events: Registry, lifetime: Lifetime) -> Pipeline:
+    def _subscriber(
+        self, member: Member, events: Registry, lifetime: Lifetime, declare: Declare | None
+    ) -> Subscriber:
         threads = HandlerThreads(member.subscription.concurrency, member.queue)
         self._threads.append(threads)
-        return self._pipelines.make(member, Handler(member, events, lifetime, threads))
+        return Subscriber(
+            member,
+            self._pipelines.make(member, Handler(member, events, lifetime, threads)),
+            self._transport,
+            pause_after=self._pause_after,
+            declare=declare,
+            catch_up=self._catch_ups.of(member) if self._catch_ups is not None else None,
+            threads=threads,
+        )
 
     async def _drained(self, ending: set[asyncio.Future[Any]]) -> None:
         """Return when every subscription has ended, or has had its time."""

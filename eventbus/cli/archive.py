@@ -20,8 +20,9 @@ from eventbus.keeping import make_archive
 from eventbus.logs import configure, get_logger
 from eventbus.opening import Opening
 from eventbus.settings import Settings
-from eventbus.stopping import done_before, on_signals
+from eventbus.stopping import on_signals
 from eventbus.transport import Transport
+from eventbus.waiting import done_before
 
 
 @click.command(short_help="Keep the history for longer than the broker does.")

@@ -19,9 +19,10 @@ from eventbus.keeping import make_store, outbox_of, relay_of
 from eventbus.logs import configure, get_logger
 from eventbus.opening import FIRST_PAUSE, LONGEST_PAUSE, Opening
 from eventbus.settings import Settings
-from eventbus.stopping import done_before, on_signals
+from eventbus.stopping import on_signals
 from eventbus.store import Store, StoreUnavailable
 from eventbus.transport import Topology, Transport
+from eventbus.waiting import done_before
 
 
 @click.command(short_help="Send on what the outbox of a store keeps.")

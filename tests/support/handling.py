@@ -108,15 +108,15 @@ class Bench:
         middleware: Sequence[Middleware] = DEFAULT,
         lifetime: Lifetime | None = None,
         admission: Admission | None = None,
+        most: int = 4,
     ) -> None:
+        """`most`: threads."""
         self.transport = ScriptedTransport()
         self.lifetime = lifetime or SharedLifetime()
         self.member = member_of(subscription)
+        self.threads = HandlerThreads(most, "shop.handler")
         self.handler = Handler(
-            self.member,
-            Service("shop", [subscription]).events(),
-            self.lifetime,
-            HandlerThreads(4, "shop.handler"),
+            self.member, Service("shop", [subscription]).events(), self.lifetime, self.threads
         )
         publisher = a_publisher(self.transport)
         self.pipeline = Pipeline(
