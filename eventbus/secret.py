@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Final, cast, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
-from pydantic.fields import FieldInfo
+from pydantic import RootModel
 
 from eventbus.event import Event
+from eventbus.hints import Unresolved, meaning, members, within
 
 MASK: Final = "***"
 """Stands where a secret is."""
@@ -66,8 +65,75 @@ class Secrets:
 
 
 def is_marked(hint: object) -> bool:
-    """Whether there is a mark anywhere in an annotation or a class."""
-    return _is_marked(hint, set())
+    """Whether there is a mark anywhere in an annotation or a class; or may be, where nobody can say."""
+    return any(
+        each is Unresolved or (get_origin(each) is Annotated and _marks(get_args(each)[1:]))
+        for each in within(hint)
+    )
+
+
+def _masked(value: object, hint: object) -> object:
+    """`value`, which should be of the annotation `hint` and may be anything."""
+    hint = meaning(hint)
+    if value is None:
+        return None
+    if hint is Unresolved or isinstance(hint, TypeVar):
+        return MASK  # it may be anything
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        return MASK if _marks(marks) else _masked(value, inner)
+    if (named := members(hint)) is not None:
+        return _masked_members(value, hint, named)
+    for argument in get_args(hint):
+        value = _masked_within(value, argument, holds_it_itself=_is_transparent(get_origin(hint)))
+    return value
+
+
+def _is_transparent(origin: object) -> bool:
+    """Whether its arguments describe the same value, as those of a union do, and not what is in it."""
+    return origin is UnionType or not isinstance(origin, type)
+
+
+def _masked_within(value: object, hint: object, *, holds_it_itself: bool) -> object:
+    if holds_it_itself:
+        return _masked(value, hint)
+    if isinstance(value, list):
+        return [_masked(item, hint) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _masked(item, hint) for name, item in cast("dict[str, object]", value).items()}
+    return MASK if is_marked(hint) else value
+
+
+def _masked_members(value: object, hint: Any, named: Mapping[str, object]) -> object:
+    if _is_model(hint, RootModel):
+        return _masked(value, named["root"])
+    if isinstance(value, dict):
+        found = cast("dict[str, object]", value)
+        return {name: _masked(item, named[name]) if name in named else item for name, item in found.items()}
+    items = _items(value)
+    if 0 < len(items) <= len(places := _places(hint)):
+        return [_masked(item, named[name]) for item, name in zip(items, places, strict=False)]
+    # What is no object may be the secret itself in the wrong place.
+    return MASK if value != MASK and is_marked(hint) else value
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _places(hint: object) -> Sequence[str]:
+    """The names of a NamedTuple's members in their order, for it is a list in JSON; none of anything else."""
+    owner: object = get_origin(hint) or hint
+    names: Sequence[str] = getattr(owner, "_fields", ())
+    return names if _is_model(owner, tuple) else ()
+
+
+def _is_model(hint: object, kind: type[object]) -> bool:
+    return isinstance(hint, type) and issubclass(hint, kind)
+
+
+def _marks(metadata: Sequence[object]) -> bool:
+    return any(mark is Secret or isinstance(mark, Secret) for mark in metadata)
 
 
 def restored(edited: object, shown: object, original: object) -> object:
@@ -101,99 +167,3 @@ def _member(value: object, at: str | int) -> object:
         values = cast("list[object]", value)
         return values[at] if at < len(values) else None
     return None
-
-
-def _masked(value: object, hint: object) -> object:
-    """`value`, which should be of the annotation `hint` and may be anything."""
-    hint = getattr(hint, "__value__", hint)  # of a `type` statement
-    if value is None:
-        return None
-    if get_origin(hint) is Annotated:
-        inner, *marks = get_args(hint)
-        return MASK if _marks(marks) else _masked(value, inner)
-    if (members := _members(hint)) is not None:
-        return _masked_members(value, hint, members)
-    for argument in get_args(hint):
-        value = _masked_within(value, argument, holds_it_itself=_is_transparent(get_origin(hint)))
-    return value
-
-
-def _is_transparent(origin: object) -> bool:
-    """Whether its arguments describe the same value, as those of a union do, and not what is in it."""
-    return origin is UnionType or not isinstance(origin, type)
-
-
-def _masked_within(value: object, hint: object, *, holds_it_itself: bool) -> object:
-    if holds_it_itself:
-        return _masked(value, hint)
-    if isinstance(value, list):
-        return [_masked(item, hint) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        return {name: _masked(item, hint) for name, item in cast("dict[str, object]", value).items()}
-    return MASK if is_marked(hint) else value
-
-
-def _masked_members(value: object, hint: Any, members: Mapping[str, object]) -> object:
-    if _is_model(hint, RootModel):
-        return _masked(value, members["root"])
-    if isinstance(value, dict):
-        found = cast("dict[str, object]", value)
-        return {
-            name: _masked(item, members[name]) if name in members else item for name, item in found.items()
-        }
-    # What is no object may be the secret itself in the wrong place.
-    return MASK if value != MASK and is_marked(hint) else value
-
-
-def _members(hint: Any) -> dict[str, object] | None:
-    """The annotations of an object's members by the names that they have in JSON; None for anything else."""
-    if _is_model(hint, BaseModel):
-        fields: dict[str, FieldInfo] = hint.model_fields
-        return {name: _annotation(field) for key, field in fields.items() for name in _names(key, field)}
-    return typing.get_type_hints(hint, include_extras=True) if _has_members(hint) else None
-
-
-def _is_model(hint: object, kind: type[object]) -> bool:
-    return isinstance(hint, type) and issubclass(hint, kind)
-
-
-def _has_members(hint: object) -> bool:
-    """Whether it is a dataclass or a TypedDict, be that of `typing` or of `typing_extensions`."""
-    is_typed_dict = hasattr(hint, "__total__") and hasattr(hint, "__required_keys__")
-    return isinstance(hint, type) and (is_typed_dict or dataclasses.is_dataclass(hint))
-
-
-def _annotation(field: FieldInfo) -> object:
-    return Annotated[field.annotation, Secret()] if _marks(field.metadata) else field.annotation
-
-
-def _names(key: str, field: FieldInfo) -> set[str]:
-    names = {key}
-    for alias in (field.alias, field.validation_alias, field.serialization_alias):
-        match alias:
-            case str():
-                names.add(alias)
-            case AliasChoices():
-                names |= {
-                    str(each.path[0]) if isinstance(each, AliasPath) else each for each in alias.choices
-                }
-            case AliasPath():
-                names.add(str(alias.path[0]))
-            case None:
-                pass
-    return names
-
-
-def _marks(metadata: Sequence[object]) -> bool:
-    return any(mark is Secret or isinstance(mark, Secret) for mark in metadata)
-
-
-def _is_marked(hint: object, seen: set[int]) -> bool:
-    hint = getattr(hint, "__value__", hint)
-    if id(hint) in seen:
-        return False
-    seen.add(id(hint))
-    if get_origin(hint) is Annotated and _marks(get_args(hint)[1:]):
-        return True
-    inner = _members(hint)
-    return any(_is_marked(each, seen) for each in (get_args(hint) if inner is None else inner.values()))
