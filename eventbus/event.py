@@ -6,11 +6,12 @@ import re
 import typing
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ClassVar, Final, TypeVar, cast, get_args
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
 
 from eventbus.errors import ConfigurationError, InvalidEvent
+from eventbus.hints import within
 from eventbus.topic import check_event_type
 
 _VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
@@ -61,20 +62,11 @@ class Event(BaseModel):
 
 
 def _holds_secret(model: type[BaseModel], name: str) -> bool:
-    """Whether a pydantic Secret is anywhere in a field, those of the models in it included."""
-    seen: set[int] = set()
-    waiting: list[object] = [model.model_fields[name].annotation]
-    while waiting:
-        hint = waiting.pop()
-        if id(hint) in seen:
-            continue
-        seen.add(id(hint))
-        waiting += get_args(hint)
-        if isinstance(hint, type) and issubclass(hint, (Secret, SecretStr, SecretBytes)):
-            return True
-        if isinstance(hint, type) and issubclass(hint, BaseModel):
-            waiting += [field.annotation for field in hint.model_fields.values()]
-    return False
+    """Whether a pydantic Secret is anywhere in a field, also in what its aliases and classes hold."""
+    return any(
+        isinstance(hint, type) and issubclass(hint, (Secret, SecretStr, SecretBytes))
+        for hint in within(model.model_fields[name].annotation)
+    )
 
 
 def parse_version(version: object) -> tuple[int, int]:

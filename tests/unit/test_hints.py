@@ -7,12 +7,15 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, NewType, NotRe
 
 import pydantic
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretBytes, SecretStr
 from typing_extensions import TypeAliasType, TypedDict
 
 from eventbus import Event, Secret
+from eventbus.codec import Codec
+from eventbus.errors import InvalidEvent
 from eventbus.hints import within
 from eventbus.secret import MASK, Secrets, is_marked
+from tests.support.handling import wrapped
 
 T = TypeVar("T")
 Hidden = Annotated[str, Secret()]
@@ -111,11 +114,31 @@ def test_a_mark_masks_in_every_shape_of_object(made_of: Any, number: Any):
 
 
 @pytest.mark.parametrize("made_of", OBJECTS)
+@pytest.mark.parametrize("kind", [SecretStr, SecretBytes, pydantic.Secret[int], list[SecretStr]])
+def test_a_pydantic_secret_is_known_in_every_shape_of_object(made_of: Any, kind: Any):
+    class CardAdded(Event, type="card.added"):
+        __annotations__ = {"user_id": int, "card": made_of(kind)}
+
+    assert CardAdded.__event_secret__ == "card"
+
+
+@pytest.mark.parametrize("made_of", OBJECTS)
 def test_what_holds_no_secret_is_no_secret(made_of: Any):
     class CardAdded(Event, type="card.added"):
         __annotations__ = {"card": made_of(int)}
 
-    assert not is_marked(CardAdded)
+    assert (CardAdded.__event_secret__, is_marked(CardAdded)) == ("", False)
+
+
+Alias = TypeAliasType("Alias", SecretStr)
+
+
+def test_a_pydantic_secret_behind_an_alias_is_not_published():
+    class CardAdded(Event, type="card.added"):
+        card: Alias
+
+    with pytest.raises(InvalidEvent, match=r"data\.card of card\.added holds a secret"):
+        Codec().encode(wrapped(CardAdded(card=SecretStr("4111"))))
 
 
 class Pair(NamedTuple):
@@ -164,6 +187,10 @@ def test_a_member_is_known_by_its_alias_too():
     data = {"card": {"cardNumber": "4111", "cardCode": "123"}}
     shown = {"card": {"cardNumber": MASK, "cardCode": MASK}}
     assert Secrets([NamedAdded]).data("named.added", data) == shown
+
+
+def test_what_is_no_member_does_not_travel():
+    assert NamedAdded.__event_secret__ == ""
 
 
 def test_where_a_name_is_known_to_nobody_all_may_be_marked_and_the_rest_is_known():
