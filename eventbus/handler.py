@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
@@ -17,7 +14,7 @@ from eventbus.event import Event
 from eventbus.outcome import Reason
 from eventbus.registry import Registry
 from eventbus.service import Member
-from eventbus.threads import HandlerThreads
+from eventbus.threads import HandlerThreads, call_in
 
 
 class Handler:
@@ -80,24 +77,10 @@ class Handler:
             return await self._call(event, await needs.fill(self._plan))
 
     def _call(self, event: object, keywords: dict[str, Any]) -> Awaitable[object]:
-        return self._function(event, **keywords) if self._is_async else self._threaded(event, keywords)
-
-    async def _threaded(self, event: object, keywords: dict[str, Any]) -> object:
-        call = functools.partial(self._in_thread, event, keywords)
-        in_context = contextvars.copy_context().run
-        future = self._threads.submit(in_context, call)
-        try:
-            result = await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            self._threads.give_up(future)
-            raise
-        return await result if inspect.isawaitable(result) else result  # a decorator may hide a coroutine
-
-    def _in_thread(self, event: object, keywords: dict[str, Any]) -> object:
-        try:
-            return self._function(event, **keywords)
-        except StopIteration as error:  # until Python 3.12 no future takes it, and the run would hang
-            raise RuntimeError("the handler raised StopIteration") from error
+        if self._is_async:
+            ran: Awaitable[object] = self._function(event, **keywords)
+            return ran
+        return call_in(self._threads, self._function, event, **keywords)
 
     @staticmethod
     def take(result: object, context: Context) -> None:

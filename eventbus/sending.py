@@ -7,7 +7,6 @@ hear of that, for waiting would not help, and every new try gives the queues tha
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
@@ -16,6 +15,7 @@ from eventbus.envelope import Envelope
 from eventbus.errors import PublishRefused, SendFailed, SendFate, describe
 from eventbus.logs import get_logger
 from eventbus.outgoing import Outgoing
+from eventbus.threads import call_in
 from eventbus.transport import Transport
 
 State = Literal["confirmed", "scheduled", "spooled", "degraded"]
@@ -96,10 +96,8 @@ class OrCalling:
         """A plain function runs in a thread, as a handler does."""
         if inspect.iscoroutinefunction(self._call):
             await self._call(envelope)
-            return
-        answer = await asyncio.to_thread(self._call, envelope)
-        if inspect.isawaitable(answer):
-            await answer
+        else:
+            await call_in(None, self._call, envelope)
 
 
 def is_away(error: SendFailed) -> bool:

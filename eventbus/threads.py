@@ -1,9 +1,11 @@
-"""Threads for handlers that are plain functions."""
+"""Threads for what is a plain function of the user's: handlers, above all."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -49,10 +51,15 @@ class HandlerThreads(Executor):
                 raise
         return future
 
-    def give_up(self, future: Future[Any]) -> None:
-        """Nobody waits for it any more. If it runs, it is `overdue`."""
-        if future.running():
-            self.overdue.add(future)
+    async def run(self, call: Callable[[], R]) -> R:
+        """What it returns in a thread. When this is cancelled, a call that has begun runs on, and is `overdue`."""
+        future = self.submit(call)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if future.running():
+                self.overdue.add(future)
+            raise
 
     def stop(self) -> None:
         """Begin nothing more; what runs, runs on, and nobody waits for it."""
@@ -85,6 +92,31 @@ async def end_of(future: Future[Any]) -> None:
 
     future.add_done_callback(tell)
     await ended.wait()
+
+
+async def call_in(
+    threads: HandlerThreads | None, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+) -> Any:
+    """What a plain function returns that runs in a thread and in this context.
+
+    Of None it is one of the event loop's own threads. What it returns is awaited where it can be, for a
+    decorator may hide a coroutine function.
+    """
+    call = functools.partial(_without_stop, functools.partial(function, *args, **kwargs))
+    in_context = functools.partial(contextvars.copy_context().run, call)
+    if threads is None:
+        result: object = await asyncio.get_running_loop().run_in_executor(None, in_context)
+    else:
+        result = await threads.run(in_context)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _without_stop(call: functools.partial[R]) -> R:
+    try:
+        return call()
+    except StopIteration as error:  # until Python 3.12 no future takes it, and who awaits it would hang
+        name = getattr(call.func, "__qualname__", type(call.func).__qualname__)
+        raise RuntimeError(f"{name} raised StopIteration") from error
 
 
 def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:

@@ -102,6 +102,18 @@ async def test_an_error_of_the_function_is_the_cause_of_the_one_that_is_raised(b
     assert isinstance(raised.value.__cause__, ConnectionError)
 
 
+async def test_a_plain_function_that_raises_stop_iteration_has_failed_like_any_other(broker: PickyTransport):
+    """No future takes it until Python 3.12: whoever publishes would wait for ever."""
+    broker.is_away = True
+
+    def call(_: Envelope[Any]) -> object:
+        return next(iter([]))
+
+    with pytest.raises(BrokerUnreachable, match="on_unavailable failed") as raised:
+        await asyncio.wait_for(calling(broker, call).publish("order.created", {}), 5)
+    assert isinstance(raised.value.__cause__, RuntimeError)
+
+
 async def test_of_several_events_only_those_not_confirmed_are_given_to_the_function(broker: PickyTransport):
     broker.is_away, broker.confirms_before_it_fails = True, {"1", "3"}
     called: list[str] = []
