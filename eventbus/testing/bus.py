@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from eventbus.bus import Bus
-from eventbus.codec import Codec
+from eventbus.codec import Codec, Limits
 from eventbus.embedded import EmbeddedTransport
 from eventbus.envelope import Envelope
 from eventbus.errors import ConfigurationError, Unreadable
@@ -51,6 +51,7 @@ class TestBus:
         # A pause passes in real time, which a test has not got.
         settings = (settings or Settings()).model_copy(update={"pause_after": 0})
         self._bus = Bus("sqlite://:memory:", source=source, settings=settings, clock=self.clock)
+        self._codec = Codec(Limits(body=self._bus.settings.max_body_bytes))
         self._worker: Worker | None = None
         self._log: list[Envelope[dict[str, Any]]] = []
         self._next_offset = 0
@@ -158,7 +159,7 @@ class TestBus:
         for entry in await self.transport.history(self._next_offset):
             self._next_offset = entry.offset + 1
             with suppress(Unreadable):  # what no handler can read, no test asks for
-                self._log.append(Codec().decode(entry.message))
+                self._log.append(self._codec.decode(entry.message))
         queues = [member.queue for service in self._services for member in service]
         found = [each for queue in queues for each in await self.transport.dead_letters(queue, limit=10_000)]
         self._dead = sorted(found, key=lambda entry: entry.died_at or self.clock.now())
