@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
 
@@ -12,6 +13,7 @@ from pydantic import RootModel
 
 from eventbus.event import Event
 from eventbus.hints import Unresolved, meaning, members, within
+from eventbus.strict_json import BadJson, JsonLimits, read_object
 
 MASK: Final = "***"
 """Stands where a secret is."""
@@ -50,18 +52,17 @@ class Secrets:
         if not self._events:
             return body
         try:
-            members: object = json.loads(body)
-        except (ValueError, RecursionError):
-            return MASK.encode() if routing_key in self._events else body
-        if not isinstance(members, dict):
-            return MASK.encode() if routing_key in self._events else body
-        members = cast("dict[str, Any]", members)
-        data = masked = members.get("data")
-        for event_type in {routing_key, str(members.get("event_type"))}:
+            # As strictly as subscribers do: of a name that stands twice, the other one may be the secret.
+            told = read_object(body, JsonLimits())
+        except BadJson:
+            may_be = {routing_key, *_types_in(body)}
+            return body if may_be.isdisjoint(self._events) else MASK.encode()
+        data = masked = told.get("data")
+        for event_type in {routing_key, str(told.get("event_type"))}:
             masked = self.data(event_type, masked)
         if masked == data:
             return body
-        return json.dumps({**members, "data": masked}, ensure_ascii=False).encode(errors="surrogatepass")
+        return json.dumps({**told, "data": masked}, ensure_ascii=False).encode()
 
 
 def is_marked(hint: object) -> bool:
@@ -70,6 +71,18 @@ def is_marked(hint: object) -> bool:
         each is Unresolved or (get_origin(each) is Annotated and _marks(get_args(each)[1:]))
         for each in within(hint)
     )
+
+
+def _types_in(body: bytes) -> set[str]:
+    """All event types that a body says it has, which is not read otherwise."""
+    found = set[str]()
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        found.update(str(value) for name, value in pairs if name == "event_type")
+
+    with suppress(ValueError, RecursionError):
+        json.loads(body, object_pairs_hook=look)
+    return found
 
 
 def _masked(value: object, hint: object) -> object:

@@ -119,6 +119,24 @@ def test_a_body_that_cannot_be_read_is_masked_whole_where_its_type_has_secrets(b
     assert SECRETS.body("plain.happened", body) == body
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"event_type": "card.added", "data": {"pin": "4111"}, "data": {}}',
+        b'{"event_type": "card.added", "data": {"pin": "4111", "pin": "***"}}',
+        b'{"event_type": "card.added", "event_type": "plain.happened", "data": {"pin": "4111"}}',
+        b'{"event_type": "card.added", "data": {"pin": "4111", "user_id": 1e999}}',
+        rb'{"event_type": "card.added", "data": {"pin": "4111", "card": "\ud800"}}',
+        b'{"event_type": "card.added", "data": ' + b'{"a": ' * 100 + b'{"pin": "4111"}' + b"}" * 101,
+    ],
+)
+def test_a_body_that_no_subscriber_reads_is_masked_whole_by_its_key_and_by_what_it_says(body: bytes):
+    assert SECRETS.body("card.added", body) == MASK.encode()
+    assert SECRETS.body("other.happened", body) == MASK.encode()
+    other = body.replace(b"card.added", b"other.happened")
+    assert SECRETS.body("other.happened", other) == other
+
+
 def test_the_masks_that_an_edit_keeps_stand_for_the_originals():
     original = {"user_id": 7, "pin": 1234, "cards": [CARD]}
     shown = SECRETS.data("card.added", original)
