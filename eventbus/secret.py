@@ -147,36 +147,3 @@ def _is_model(hint: object, kind: type[object]) -> bool:
 
 def _marks(metadata: Sequence[object]) -> bool:
     return any(mark is Secret or isinstance(mark, Secret) for mark in metadata)
-
-
-def restored(edited: object, shown: object, original: object) -> object:
-    """`edited` with the originals in place of the masks that it has kept from `shown`.
-
-    Raises `ValueError` for a mask that stands where `shown` had none.
-    """
-    if edited == MASK:
-        if shown == MASK:
-            return original
-        raise ValueError(f"{MASK} stands where none was: it cannot be moved, write the value itself")
-    if isinstance(edited, dict):
-        return {
-            name: restored(value, _member(shown, name), _member(original, name))
-            for name, value in cast("dict[str, object]", edited).items()
-        }
-    if isinstance(edited, list):
-        values = cast("list[object]", edited)
-        places = cast("list[object]", shown) if isinstance(shown, list) else []
-        of_each = places if len(places) == len(values) else [None] * len(values)
-        return [
-            restored(value, of_each[number], _member(original, number)) for number, value in enumerate(values)
-        ]
-    return edited
-
-
-def _member(value: object, at: str | int) -> object:
-    if isinstance(value, dict):
-        return cast("dict[object, object]", value).get(at)
-    if isinstance(value, list) and isinstance(at, int):
-        values = cast("list[object]", value)
-        return values[at] if at < len(values) else None
-    return None

@@ -52,7 +52,7 @@ class HandlerThreads(Executor):
         return future
 
     async def run(self, call: Callable[[], R]) -> R:
-        """What it returns in a thread. When this is cancelled, a call that has begun runs on, and is `overdue`."""
+        """In a thread. When this is cancelled, a call that has begun runs on, and is `overdue`."""
         future = self.submit(call)
         try:
             return await asyncio.wrap_future(future)

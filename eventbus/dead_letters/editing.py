@@ -12,11 +12,12 @@ from typing import Any, Final, cast
 
 from eventbus.codec import Codec
 from eventbus.dead_letters.masking import NOTHING_SECRET
+from eventbus.dead_letters.restoring import restored
 from eventbus.errors import InvalidEvent, Unreadable
 from eventbus.headers import FIRST_FAILED_AT, ROUTING_KEY, for_redrive
 from eventbus.ids import derived_event_id
 from eventbus.registry import Registry
-from eventbus.secret import Secrets, restored
+from eventbus.secret import Secrets
 from eventbus.strict_json import BadJson, JsonLimits, read_object
 from eventbus.transport import DeadLetterEntry, Message
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from eventbus import Event, Secret
-from eventbus.secret import MASK, Secrets, restored
+from eventbus.secret import MASK, Secrets
 
 
 class Card(BaseModel):
@@ -135,26 +135,6 @@ def test_a_body_that_no_subscriber_reads_is_masked_whole_by_its_key_and_by_what_
     assert SECRETS.body("other.happened", body) == MASK.encode()
     other = body.replace(b"card.added", b"other.happened")
     assert SECRETS.body("other.happened", other) == other
-
-
-def test_the_masks_that_an_edit_keeps_stand_for_the_originals():
-    original = {"user_id": 7, "pin": 1234, "cards": [CARD]}
-    shown = SECRETS.data("card.added", original)
-    edited = {"user_id": 8, "pin": MASK, "cards": [{"number": MASK, "expires": "01/31"}]}
-
-    assert restored(edited, shown, original) == {
-        "user_id": 8,
-        "pin": 1234,
-        "cards": [{"number": "4111", "expires": "01/31"}],
-    }
-
-
-@pytest.mark.parametrize("edited", [{"user_id": MASK}, {"cards": [MASKED_CARD, MASKED_CARD]}, {"new": MASK}])
-def test_a_mask_cannot_be_moved(edited: dict[str, Any]):
-    original = {"user_id": 7, "cards": [CARD]}
-
-    with pytest.raises(ValueError, match="cannot be moved"):
-        restored(edited, SECRETS.data("card.added", original), original)
 
 
 def test_a_marked_field_is_published_and_read_as_it_is():
