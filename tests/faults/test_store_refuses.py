@@ -7,7 +7,7 @@ import resource
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,7 +85,8 @@ def read_only(bus: Bus) -> Iterator[None]:
         yield
     finally:
         for writer in writers:
-            sqlite3.Cursor(writer).execute("PRAGMA query_only = OFF")
+            with suppress(sqlite3.ProgrammingError):  # closed: a transaction has failed on it
+                sqlite3.Cursor(writer).execute("PRAGMA query_only = OFF")
 
 
 def working(how: str, begun: list[int], go_on: asyncio.Event, effects: Path) -> Subscription[Any, Any]:

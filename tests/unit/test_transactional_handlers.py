@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from eventbus import Bus, Context, RetryPolicy, Service, Transaction, subscribe
 from eventbus.errors import InvalidSubscription
+from eventbus.store import WrongTransaction
 from eventbus.testing import TestBus
 from tests.support.eventually import eventually
 from tests.unit.test_handled_once import OrderCreated, OrderPaid, is_done, order, settings
@@ -108,6 +110,49 @@ async def test_a_run_in_a_transaction_that_takes_too_long_is_rolled_back(tmp_pat
         await eventually(lambda: books.rows() == [7], within=20)
 
     assert ended == [2]
+
+
+async def test_a_plain_handler_writes_through_the_connection(tmp_path: Path, books: Books):
+    @subscribe(OrderCreated)
+    def charge(event: OrderCreated, transaction: Transaction) -> OrderPaid:
+        transaction.connection.execute("INSERT INTO charge VALUES (?)", (event.order_id,))
+        return OrderPaid(order_id=event.order_id)
+
+    async with (
+        Bus(source="test", settings=settings(tmp_path)) as bus,
+        bus.running(Service("payment", [charge])),
+    ):
+        await bus.publish(order(7))
+        await eventually(lambda: books.rows() == [7], within=20)
+
+
+async def test_a_plain_handler_that_is_late_writes_nothing_in_the_next_ones_transaction(
+    tmp_path: Path, books: Books
+):
+    goes_on, refused = threading.Event(), threading.Event()
+
+    @subscribe(OrderCreated, concurrency=2, timeout=0.5, retry=RetryPolicy(max_attempts=1))
+    def charge(event: OrderCreated, transaction: Transaction) -> None:
+        connection = transaction.connection
+        if event.order_id == 1:
+            goes_on.wait(10)
+            try:
+                connection.execute("INSERT INTO charge VALUES (1)")
+            except WrongTransaction:
+                refused.set()
+            return
+        goes_on.set()
+        assert refused.wait(0.4)
+        connection.execute("INSERT INTO charge VALUES (2)")
+
+    async with (
+        Bus(source="test", settings=settings(tmp_path)) as bus,
+        bus.running(Service("payment", [charge])),
+    ):
+        await bus.publish_many([order(1), order(2)])
+        await eventually(partial(is_done, bus), within=20)
+
+    assert books.rows() == [2]
 
 
 async def test_of_a_handler_that_fails_nothing_stays(tmp_path: Path, books: Books):

@@ -2,13 +2,18 @@
 
 SQLite has one writer: a handler that calls a slow service first and writes then keeps nobody waiting.
 IMMEDIATE, for a transaction that reads first could not become a writer after another has written.
+
+Threads that go on after a handler's timeout still have it, and may be in the middle of a statement. What they
+begin after the transaction has ended is refused; what they have begun is part of it, and ends before it does.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, NoReturn, Self
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final, NoReturn, Self
 
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.database import patiently
@@ -17,14 +22,20 @@ from eventbus.store import WrongTransaction
 
 
 class LazyCursor(sqlite3.Cursor):
+    def __init__(self, connection: LazyConnection, /) -> None:
+        super().__init__(connection)
+        self._lent = connection
+
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        _begin(self.connection)
-        super().execute(sql, parameters)
+        with self._lent.turn:
+            self._lent.begin()
+            super().execute(sql, parameters)
         return self
 
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
-        _begin(self.connection)
-        super().executemany(sql, seq_of_parameters)
+        with self._lent.turn:
+            self._lent.begin()
+            super().executemany(sql, self._lent.while_lent(seq_of_parameters))
         return self
 
     def executescript(self, sql_script: str, /) -> Self:
@@ -33,22 +44,65 @@ class LazyCursor(sqlite3.Cursor):
             self.execute(statement)
         return self
 
+    def __next__(self) -> Any:
+        with self._lent.turn:
+            self._lent.check()
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        with self._lent.turn:
+            self._lent.check()
+            return super().fetchone()
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        with self._lent.turn:
+            self._lent.check()
+            return super().fetchmany(self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Any]:
+        with self._lent.turn:
+            self._lent.check()
+            return super().fetchall()
+
 
 class LazyConnection(sqlite3.Connection):
     is_lent = False
-    """Whether a transaction of the bus goes on."""
+    """Whether a transaction of the bus goes on. Else nobody begins a statement, or waits for the lock."""
     address: Address | None = None
     """Of the store that lends it."""
     patience = 0.0
     """How long to wait for the lock, in seconds."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.turn: Final = threading.RLock()
+        """Of whoever carries out a statement, or ends the transaction."""
+        self._has_others = False
+        super().__init__(*args, **kwargs)
+
+    def __del__(self) -> None:
+        """Of one that `give_up` has left open."""
+        with suppress(sqlite3.Error):
+            super().close()
+
     def begin(self) -> None:
+        """In one's turn; raises `WrongTransaction`."""
+        self.check()
+        if not self.in_transaction:
+            patiently(self._try_to_begin, self.patience)
+
+    def check(self) -> None:
         if not self.is_lent:
             raise WrongTransaction("it has ended", "Use the connection inside of the handler only.")
-        if not self.in_transaction:
-            patiently(lambda: sqlite3.Cursor(self).execute("BEGIN IMMEDIATE"), self.patience)
+
+    def while_lent(self, rows: Iterable[Any]) -> Iterable[Any]:
+        """To make one may take long: the transaction can end between them."""
+        for row in rows:
+            self.check()
+            yield row
 
     def cursor(self, factory: Any = LazyCursor, /) -> Any:
+        self.check()
+        self._has_others |= factory is not LazyCursor
         return super().cursor(factory)
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -59,6 +113,12 @@ class LazyConnection(sqlite3.Connection):
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         return LazyCursor(self).executescript(sql_script)
+
+    def blobopen(self, *args: Any, **kwargs: Any) -> sqlite3.Blob:
+        with self.turn:
+            self.begin()
+            self._has_others = True
+            return super().blobopen(*args, **kwargs)
 
     def commit(self) -> NoReturn:
         self._refuse()
@@ -72,23 +132,37 @@ class LazyConnection(sqlite3.Connection):
     def __enter__(self) -> NoReturn:
         self._refuse()
 
-    def commit_lent(self) -> None:
-        sqlite3.Cursor(self).execute("COMMIT")
+    def commit_lent(self, last: Callable[[sqlite3.Connection], None]) -> None:
+        """`last` is written only where something was."""
+        with self.turn:
+            self.is_lent = False
+            if self.in_transaction:
+                last(self)
+                patiently(lambda: sqlite3.Cursor(self).execute("COMMIT"), self.patience)
 
-    def roll_back_lent(self) -> None:
-        if self.in_transaction:
-            sqlite3.Cursor(self).execute("ROLLBACK")
+    def give_up(self) -> None:
+        """Roll back, and close it for good.
+
+        The driver crashes when it is closed under a thread in it. Blobs and cursors of another class wait for
+        no turn: where there are some it stays open until nobody has it any more.
+        """
+        with self.turn:
+            try:
+                if self.in_transaction:
+                    sqlite3.Cursor(self).execute("ROLLBACK")
+            finally:
+                if not self._has_others:
+                    super().close()
 
     def close_lent(self) -> None:
         super().close()
+
+    def _try_to_begin(self) -> None:
+        self.check()
+        sqlite3.Cursor(self).execute("BEGIN IMMEDIATE")
 
     def _refuse(self) -> NoReturn:
         raise WrongTransaction(
             "its connection belongs to the bus, which commits, rolls back and closes it",
             "Return from the handler to commit, raise to roll back.",
         )
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    if isinstance(connection, LazyConnection):
-        connection.begin()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from eventbus.databases.sqlite.address import Address
-from eventbus.databases.sqlite.database import connect, is_passing, patiently, unavailable
+from eventbus.databases.sqlite.database import connect, is_passing, unavailable
 from eventbus.store import StoreUnavailable, WrongTransaction
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
@@ -24,14 +24,16 @@ class SqliteTransaction:
 
     def __init__(self, transactions: Transactions, connection: LazyConnection) -> None:
         self._transactions = transactions
-        self._connection = connection
-        self.has_ended = False
+        self._connection: LazyConnection | None = connection
 
     @property
     def connection(self) -> LazyConnection:
-        if self.has_ended:
+        if self._connection is None:
             raise WrongTransaction("it has ended", "Use it inside of the handler only.")
         return self._connection
+
+    def end(self) -> None:
+        self._connection = None
 
     async def execute(self, statement: str, *parameters: object) -> int:
         return await self.run(lambda connection: connection.execute(statement, parameters).rowcount)
@@ -67,17 +69,20 @@ class Transactions:
             transaction = SqliteTransaction(self, connection)
             try:
                 yield transaction
-                transaction.has_ended = True
+                transaction.end()
                 await self._finish(self._commit, connection)
-            finally:
-                transaction.has_ended = True
-                await self._finish(self._take_back, connection)
+            except BaseException:
+                transaction.end()
+                connection.is_lent = False
+                self._connection = None  # a thread of the handler may go on with it: nobody else is given it
+                await self._finish(LazyConnection.give_up, connection)
+                raise
         self._watch.tell()
 
     async def run(self, work: Callable[[LazyConnection], Answer], connection: LazyConnection) -> Answer:
         """Raises the driver's own errors, but `StoreUnavailable` for those that pass."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, connection)
+            return await self._in_thread(lambda: work(connection))
         except sqlite3.Error as error:
             if is_passing(error):
                 raise unavailable(error, self._address) from error
@@ -91,21 +96,28 @@ class Transactions:
         if self._connection is not None:
             self._connection.close_lent()
 
+    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     async def _lend(self) -> LazyConnection:
         if self._is_closed:
             raise StoreUnavailable(self._address.url, "it is not open")
-        if self._connection is None:
-            try:
-                self._connection = connect(self._address, LazyConnection, durable=True)
-            except sqlite3.Error as error:
-                raise unavailable(error, self._address) from error
-            self._connection.address = self._address
-            self._connection.patience = self._timeout
-        self._connection.is_lent = True
-        return self._connection
+        connection = self._connection or await self._connect()
+        connection.is_lent = True
+        return connection
+
+    async def _connect(self) -> LazyConnection:
+        try:
+            connection = await self._in_thread(lambda: connect(self._address, LazyConnection, durable=True))
+        except sqlite3.Error as error:
+            raise unavailable(error, self._address) from error
+        connection.address = self._address
+        connection.patience = self._timeout
+        self._connection = connection
+        return connection
 
     async def _finish(self, step: Callable[[LazyConnection], None], connection: LazyConnection) -> None:
-        """To its end, also when it is cancelled meanwhile: the next transaction has the same connection."""
+        """To its end, also when it is cancelled meanwhile: the next transaction begins after it."""
         ending = asyncio.ensure_future(self.run(step, connection))
         try:
             await asyncio.shield(ending)
@@ -114,11 +126,5 @@ class Transactions:
             raise
 
     def _commit(self, connection: LazyConnection) -> None:
-        if connection.in_transaction:
-            # Nobody could say that this process lives while it held the lock.
-            self._owner.beat(connection)
-            patiently(connection.commit_lent, self._timeout)
-
-    def _take_back(self, connection: LazyConnection) -> None:
-        connection.is_lent = False
-        connection.roll_back_lent()
+        # Nobody could say that this process lives while it held the lock.
+        connection.commit_lent(self._owner.beat)
