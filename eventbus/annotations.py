@@ -58,6 +58,12 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     return _unwrapped(type(function).__call__)
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: a coroutine function, or an object whose `__call__` is one."""
+    call: object = getattr(function, "__call__", None)  # noqa: B004 -- the method itself is asked
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
 def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
 

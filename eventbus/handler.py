@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, cast
 
+from eventbus.annotations import is_async
 from eventbus.context import Context
 from eventbus.dependency import Lifetime, Needs, given
 from eventbus.envelope import Envelope
@@ -91,9 +92,3 @@ class Handler:
                 context.returned(cast("Event", each))
             elif each is not None:
                 context.log.warning("handler.odd_return", returned=type(each).__qualname__)
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: a coroutine function, or an object whose `__call__` is one."""
-    call: object = getattr(function, "__call__", None)  # noqa: B004 -- the method itself is asked
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
-from eventbus.annotations import CannotRead, as_written, hints_of, name_of, parameters_of
+from eventbus.annotations import CannotRead, as_written, hints_of, is_async, name_of, parameters_of
 from eventbus.context import Context
 from eventbus.dependency import Depends, InTransaction, Plan, Recipe
 from eventbus.envelope import Envelope
@@ -76,7 +76,10 @@ class _Reader:
         hints = self._hints(self._function)
         event = self._event(parameters[0].name, hints.get(parameters[0].name, inspect.Parameter.empty))
         plan = self._plan(parameters[1:], hints, within=())
-        return Signature(event, plan, self._transaction())
+        transaction = self._transaction()
+        if plan.transactions and isinstance(transaction, InTransaction) and not self._is_async():
+            raise self._wrong("it is a plain function, in which nobody can await what the session does")
+        return Signature(event, plan, transaction)
 
     # --- the event ------------------------------------------------------------------------------------------
 
@@ -130,6 +133,10 @@ class _Reader:
                     f"annotate {name!r} as Event or dict"
                 )
         return EventParameter(as_dict=False, classes=classes, enveloped=enveloped)
+
+    def _is_async(self) -> bool:
+        """Also under decorators that are plain functions themselves: what they return is awaited."""
+        return is_async(self._function) or is_async(as_written(self._function))
 
     # --- everything else ------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ with the state they tell of, until the broker has them. Every store passes the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -151,14 +151,22 @@ class Transaction(Protocol):
 
     @property
     def connection(self) -> Any:
-        """The driver's own: a `sqlite3.Connection`, an `asyncpg.Connection`. Neither commit nor close it."""
+        """The driver's own: a `sqlite3.Connection`, an `asyncpg.Connection`. Neither commit nor close it.
+
+        A plain handler can use the former; the latter needs the event loop, and raises `WrongTransaction`.
+        """
         ...
 
-    async def execute(self, statement: str, *parameters: object) -> int:
-        """How many rows it changed. Placeholders as the database has them: `?` or `$1`."""
+    def execute(self, statement: str, *parameters: object) -> Coroutine[Any, Any, int]:
+        """How many rows it changed. Placeholders as the database has them: `?` or `$1`.
+
+        Where nobody has awaited it when the handler returns, as in a plain one, the run fails.
+        """
         ...
 
-    async def fetch(self, statement: str, *parameters: object) -> Sequence[Mapping[str, Any]]: ...
+    def fetch(
+        self, statement: str, *parameters: object
+    ) -> Coroutine[Any, Any, Sequence[Mapping[str, Any]]]: ...
 
 
 class Joined(Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import pytest
 
-from eventbus import Context, Envelope, Event
+from eventbus import Context, Depends, Envelope, Event, InTransaction
 from eventbus.errors import InvalidSubscription
 from eventbus.signature import EventParameter, read_signature
 
@@ -204,6 +205,40 @@ def test_a_generator_cannot_be_a_handler():
 
     for handler in (plain, asynchronous):
         assert "is a generator" in refused(handler)
+
+
+def in_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    function.__annotations__["session"] = Annotated[Any, InTransaction(object)]
+    return function
+
+
+def test_a_plain_handler_with_a_session_of_its_own_is_refused():
+    @in_session
+    def plain(event: OrderCreated, session: Any) -> None: ...
+
+    assert "is a plain function" in refused(plain)
+
+
+def test_under_a_plain_decorator_a_handler_may_have_a_session():
+    @in_session
+    async def handler(event: OrderCreated, session: Any) -> None: ...
+
+    @functools.wraps(handler)
+    def decorated(*args: Any, **keywords: Any) -> Any:
+        return handler(*args, **keywords)
+
+    assert read(decorated) == read(handler)
+
+
+def test_a_plain_handler_may_take_what_a_session_has_found():
+    @in_session
+    async def customer(session: Any) -> str:
+        return "customer"
+
+    def handler(event: OrderCreated, customer: str) -> None: ...
+
+    handler.__annotations__["customer"] = Annotated[str, Depends(customer, scope="delivery")]
+    assert read(handler) == one(OrderCreated)
 
 
 def test_a_function_without_a_signature_is_refused():

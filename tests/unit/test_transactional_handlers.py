@@ -126,6 +126,28 @@ async def test_a_plain_handler_writes_through_the_connection(tmp_path: Path, boo
         await eventually(lambda: books.rows() == [7], within=20)
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_a_plain_handler_that_cannot_await_its_statement_fails(tmp_path: Path, books: Books):
+    @subscribe(OrderCreated, retry=RetryPolicy(max_attempts=1))
+    def charge(event: OrderCreated, transaction: Transaction) -> None:
+        transaction.connection.execute("INSERT INTO charge VALUES (1)")
+        transaction.execute("INSERT INTO charge VALUES (2)")  # type: ignore[unused-coroutine]
+
+    async with (
+        Bus(source="test", settings=settings(tmp_path)) as bus,
+        bus.running(Service("payment", [charge])),
+    ):
+        await bus.publish(order(7))
+
+        async def died() -> bool:
+            dead = await bus.transport.dead_letters("payment.charge", limit=9)
+            return ["never awaited" in each.error for each in dead] == [True]
+
+        await eventually(died, within=20)
+
+    assert books.rows() == []
+
+
 async def test_a_plain_handler_that_is_late_writes_nothing_in_the_next_ones_transaction(
     tmp_path: Path, books: Books
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from asyncpg.transaction import Transaction
 from eventbus.databases.postgres.address import Address
 from eventbus.databases.postgres.database import FAILURES, PASSING, QUIET_PEERS, Connection, explained
 from eventbus.store import StoreUnavailable, WrongTransaction
+from eventbus.stores.awaited import Awaited
 from eventbus.stores.postgres.inbox import changed_rows
 
 Answer = TypeVar("Answer")
@@ -26,18 +27,34 @@ class PostgresTransaction:
     def __init__(self, connection: PoolConnectionProxy[asyncpg.Record], address: Address) -> None:
         self._connection = connection
         self._address = address
+        self._awaited = Awaited()
         self.has_ended = False
 
     @property
     def connection(self) -> PoolConnectionProxy[asyncpg.Record]:
         if self.has_ended:
             raise WrongTransaction("it has ended", "Use it inside of the handler only.")
+        if not _in_a_loop():
+            raise WrongTransaction(
+                "a connection of asyncpg needs the event loop, and a plain handler runs in a thread",
+                "Write the handler as `async def`.",
+            )
         return self._connection
 
-    async def execute(self, statement: str, *parameters: object) -> int:
+    def execute(self, statement: str, *parameters: object) -> Coroutine[Any, Any, int]:
+        return self._awaited.made("execute", lambda: self._execute(statement, parameters))
+
+    def fetch(self, statement: str, *parameters: object) -> Coroutine[Any, Any, Sequence[Mapping[str, Any]]]:
+        return self._awaited.made("fetch", lambda: self._fetch(statement, parameters))
+
+    def check(self) -> None:
+        """Raises `WrongTransaction` where a statement is missing."""
+        self._awaited.check()
+
+    async def _execute(self, statement: str, parameters: Sequence[object]) -> int:
         return changed_rows(await self._said(self.connection.execute(statement, *parameters)))
 
-    async def fetch(self, statement: str, *parameters: object) -> Sequence[Mapping[str, Any]]:
+    async def _fetch(self, statement: str, parameters: Sequence[object]) -> Sequence[Mapping[str, Any]]:
         rows = await self._said(self.connection.fetch(statement, *parameters))
         return [dict(row.items()) for row in rows]
 
@@ -87,6 +104,7 @@ class Transactions:
         try:
             yield transaction
             transaction.has_ended = True
+            transaction.check()
             await self._finish(self._commit(connection, begun))
         except BaseException as error:
             transaction.has_ended = True
@@ -157,6 +175,14 @@ class Transactions:
             await pool.release(connection, timeout=1.0)
         except FAILURES:
             return
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _make_ready(connection: Connection) -> None:

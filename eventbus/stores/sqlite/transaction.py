@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.database import connect, is_passing, unavailable
 from eventbus.store import StoreUnavailable, WrongTransaction
+from eventbus.stores.awaited import Awaited
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.watch import Watch
@@ -25,6 +26,7 @@ class SqliteTransaction:
     def __init__(self, transactions: Transactions, connection: LazyConnection) -> None:
         self._transactions = transactions
         self._connection: LazyConnection | None = connection
+        self._awaited = Awaited()
 
     @property
     def connection(self) -> LazyConnection:
@@ -35,16 +37,23 @@ class SqliteTransaction:
     def end(self) -> None:
         self._connection = None
 
-    async def execute(self, statement: str, *parameters: object) -> int:
-        return await self.run(lambda connection: connection.execute(statement, parameters).rowcount)
+    def check(self) -> None:
+        """Raises `WrongTransaction` where a statement is missing."""
+        self._awaited.check()
 
-    async def fetch(self, statement: str, *parameters: object) -> Sequence[Mapping[str, Any]]:
+    def execute(self, statement: str, *parameters: object) -> Coroutine[Any, Any, int]:
+        def execute(connection: LazyConnection) -> int:
+            return connection.execute(statement, parameters).rowcount
+
+        return self._awaited.made("execute", lambda: self.run(execute))
+
+    def fetch(self, statement: str, *parameters: object) -> Coroutine[Any, Any, Sequence[Mapping[str, Any]]]:
         def fetch(connection: LazyConnection) -> list[dict[str, Any]]:
             cursor = connection.execute(statement, parameters)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
-        return await self.run(fetch)
+        return self._awaited.made("fetch", lambda: self.run(fetch))
 
     async def run(self, work: Callable[[LazyConnection], Answer]) -> Answer:
         """In the thread of transactions, where nobody minds waiting for the lock."""
@@ -70,6 +79,7 @@ class Transactions:
             try:
                 yield transaction
                 transaction.end()
+                transaction.check()
                 await self._finish(self._commit, connection)
             except BaseException:
                 transaction.end()

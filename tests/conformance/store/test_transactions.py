@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from eventbus.errors import ConfigurationError
-from eventbus.store import Claim
+from eventbus.store import Claim, WrongTransaction
 from tests.conformance.sizes import PATIENCE
 from tests.conformance.store import drive
 from tests.conformance.store.kinds import INBOX_ONLY, SHARED_SQL, SQL
@@ -161,6 +161,36 @@ async def test_a_transaction_learns_that_its_event_is_another_s(store: Store, ot
 
     async with store.transaction() as transaction:
         assert await store.join(transaction).complete([taken, handled]) == {taken, handled}
+
+
+@SQL
+@pytest.mark.parametrize("verb", ["execute", "fetch"])
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_a_statement_that_nobody_awaits_fails_its_transaction(store: Store, verb: str) -> None:
+    """A plain handler cannot await it, and one that is async can forget to: its row would be missing."""
+    await drive.make_bookings(store)
+
+    async def forget() -> None:
+        async with store.transaction() as transaction:
+            await transaction.execute("INSERT INTO booking (name) VALUES ('one')")
+            getattr(transaction, verb)("INSERT INTO booking (name) VALUES ('two')")
+
+    with pytest.raises(WrongTransaction, match=rf"{verb}.*never awaited"):
+        await forget()
+
+    assert await drive.bookings(store) == []
+
+
+@SQL
+async def test_a_statement_may_be_awaited_later_than_it_was_made(store: Store) -> None:
+    await drive.make_bookings(store)
+
+    async with store.transaction() as transaction:
+        made = transaction.execute("INSERT INTO booking (name) VALUES ('two')")
+        await transaction.execute("INSERT INTO booking (name) VALUES ('one')")
+        await made
+
+    assert sorted(await drive.bookings(store)) == ["one", "two"]
 
 
 @INBOX_ONLY
