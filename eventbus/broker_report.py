@@ -44,6 +44,8 @@ class BrokerReport:
     clock_ahead: float | None = 0.0
     """Seconds by which the broker's clock is ahead of ours, at least; 0 where it may be right."""
     connections: tuple[BrokerConnection, ...] | None = ()
+    undelivered: int | None = 0
+    """Retries and delayed events that are due, and that no queue has taken."""
     features: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
     """What is relied on beside the version, and whether the broker has it."""
     management: bool | None = None

@@ -11,6 +11,9 @@ from eventbus.diagnosis.finding import Finding, Severity
 SKEW: Final = 5.0
 """Seconds between two clocks that are worth a warning."""
 BAD_SKEW: Final = 60.0
+AT_A_TIME: Final = 32
+"""So many due messages the broker hands over before the first of them is taken: as many are on their way, and
+where these are never taken, nothing behind them is."""
 
 _NAMED: Final = 3
 _ALARM_FIXES: Final = {
@@ -48,6 +51,17 @@ def held_up_connections(facts: Facts) -> Iterator[Finding]:
     ]
     what = f"connections that the broker takes no messages from: {some(named)}"
     yield Finding(Severity.SERIOUS, what, "they go on when the alarm is over: rabbitmq-diagnostics alarms")
+
+
+def undelivered_delays(facts: Facts) -> Iterator[Finding]:
+    if (undelivered := facts.report.undelivered or 0) <= AT_A_TIME:
+        return
+    what = (
+        f"{undelivered} retries and delayed events are due, and no queue has taken them: a deleted or full "
+        "queue holds up those of all others"
+    )
+    fix = "declare it again, or raise its limit, and wait three minutes: docs/how-to/find-what-is-wrong.md"
+    yield Finding(Severity.SERIOUS, what, fix)
 
 
 def clock_skew(facts: Facts) -> Iterator[Finding]:

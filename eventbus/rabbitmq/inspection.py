@@ -13,6 +13,7 @@ from eventbus.rabbitmq.dialing import NAMESPACE, PURPOSE
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.supervisor import Link
+from eventbus.rabbitmq.topology import Names
 
 OLDEST: Final = "3.10"
 """The first with what dead-lettering at least once and the delays need together."""
@@ -32,11 +33,12 @@ async def inspect(
     properties = (await link.ready(within=within)).server_properties
     version = _text(properties, "version")
     asking = _Asking()
-    alarms, connections, flags, clock_ahead = await asyncio.gather(
+    alarms, connections, flags, clock_ahead, undelivered = await asyncio.gather(
         asking.of("alarms", management.alarms()),
         asking.of("connections", management.connections()),
         asking.of("feature flags", management.feature_flags()),
         asking.of("clock", _clock_ahead(management, clock)),
+        asking.of("delays", _undelivered(management, Names(options.namespace))),
     )
     features = _features(flags, version)
     if None not in features.values():
@@ -49,6 +51,7 @@ async def inspect(
         alarms=None if alarms is None else tuple(_alarm(each) for each in alarms),
         clock_ahead=clock_ahead,
         connections=None if connections is None else _connections(connections, options.namespace),
+        undelivered=undelivered,
         features=features,
         management=alarms is not None,
         unknown=dict(sorted(asking.unknown.items())),
@@ -67,6 +70,12 @@ class _Asking:
         except ManagementUnavailable as error:
             self.unknown[what] = str(error)
         return None
+
+
+async def _undelivered(management: Management, names: Names) -> int:
+    """What the delay queues have handed over, and the broker keeps until every queue has confirmed it."""
+    queues = await management.queues()
+    return sum(each.get("messages_dlx", 0) for each in queues if each["name"].startswith(names.delays))
 
 
 _DATE_IS_OLD: Final = 1.5

@@ -77,7 +77,7 @@ class Management:
         return await self._list("exchanges", "name,type,durable")
 
     async def queues(self) -> list[dict[str, Any]]:
-        return await self._list("queues", "name,durable,arguments,messages_unacknowledged")
+        return await self._list("queues", "name,durable,arguments,messages_unacknowledged,messages_dlx")
 
     async def bindings(self) -> list[dict[str, Any]]:
         return await self._list("bindings", "source,destination,destination_type,routing_key")

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from eventbus.diagnosis.broker import AT_A_TIME
 from eventbus.rabbitmq import RabbitMQOptions, RabbitMQTransport
-from tests.integration.rabbitmq.scene import BOTH, CHARGE, PATIENCE, opened_at
+from tests.integration.rabbitmq.scene import BOTH, CHARGE, PATIENCE, an_event, opened_at, send
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def test_connections_of_another_namespace_are_left_out(amqp_url: str, rabb
 @pytest.mark.parametrize(
     ("tags", "unknown"),
     [
-        ("", {"alarms", "connections", "feature flags"}),
+        ("", {"alarms", "connections", "delays", "feature flags"}),
         ("monitoring", {"feature flags"}),
         ("administrator", set[str]()),
     ],
@@ -89,7 +90,23 @@ async def test_without_a_management_api_only_what_amqp_tells_is_known(amqp_url: 
 
     assert (report.product, report.management) == ("RabbitMQ", False)
     assert (report.alarms, report.connections, report.clock_ahead) == (None, None, None)
-    assert {"alarms", "connections", "clock"} <= report.unknown.keys()
+    assert {"alarms", "connections", "clock", "delays"} <= report.unknown.keys()
+    assert report.undelivered is None
+
+
+async def test_retries_whose_queue_is_gone_are_seen_for_they_hold_up_those_of_all_others(
+    amqp_url: str, vhost: str, rabbitmq: Broker
+):
+    late = [an_event(number, queue=CHARGE.name, delay=1) for number in range(AT_A_TIME + 8)]
+    async with opened_at(amqp_url, management_url=rabbitmq.http_url) as transport:
+        await transport.apply(BOTH)
+        await asyncio.to_thread(rabbitmq.api, "DELETE", f"queues/{vhost}/{CHARGE.name}")
+        await send(transport, *late)
+
+        async def seen() -> bool:
+            return ((await transport.inspect()).undelivered or 0) > AT_A_TIME
+
+        await eventually(seen, within=30)
 
 
 class OffClock:

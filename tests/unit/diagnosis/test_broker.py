@@ -52,6 +52,15 @@ def test_alarms_that_are_not_known_are_not_told():
     assert list(of_broker.held_up_connections(report(connections=None))) == []
 
 
+@pytest.mark.parametrize(("undelivered", "is_found"), [(None, False), (0, False), (32, False), (33, True)])
+def test_retries_that_no_queue_takes_are_serious_when_they_hold_up_others(
+    undelivered: int | None, *, is_found: bool
+):
+    found = list(of_broker.undelivered_delays(report(undelivered=undelivered)))
+
+    assert [each.severity for each in found] == ([Severity.SERIOUS] if is_found else [])
+
+
 def test_blocked_connections_are_named_a_few_of_them():
     states = ["running", "flow", "blocking", "blocked", "blocked", "blocked", "blocked", "blocked"]
     connections = tuple(
