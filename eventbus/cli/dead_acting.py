@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.dead_options import ask
 from eventbus.cli.dead_view import header, row, write
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
@@ -40,7 +40,7 @@ Carry = Callable[[DeadLetters, Callable[[Moved], None]], Awaitable[Moved]]
 @asynccontextmanager
 async def opened(common: Common, subscription: str) -> AsyncGenerator[DeadLetters]:
     settings = settings_for(common)
-    async with make_bus(settings, "cli", declare=False) as bus:
+    async with command_bus(settings, declare=False) as bus:
         yield DeadLetters(bus.transport, subscription, timeout=settings.publish_timeout)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from eventbus.bus import Bus
-from eventbus.cli.connection import make_bus, settings_for
+from eventbus.cli.connection import command_bus, settings_for
 from eventbus.cli.dead_acting import opened
 from eventbus.cli.dead_options import ask
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
@@ -64,7 +64,7 @@ def _knowing_bus(editing: Editing) -> Bus:
     """Never opened: it knows the event classes."""
     settings = settings_for(editing.common, editing.schemas)
     modules = load_schemas(settings.schemas)
-    return make_bus(settings.model_copy(update={"schemas": ()}), "cli", schemas=modules, declare=False)
+    return command_bus(settings.model_copy(update={"schemas": ()}), schemas=modules, declare=False)
 
 
 def _edit(editing: Editing, entry: DeadLetterEntry, bus: Bus) -> Correction | None:
