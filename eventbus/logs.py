@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, Literal, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from eventbus.errors import inert
 
@@ -39,13 +40,17 @@ def get_logger(name: str = "eventbus") -> FilteringBoundLogger:
 
 
 def configure(log_format: Format, *, level: str = "INFO") -> None:
-    """What the command line does: logs to stderr, as lines for people or as one JSON object a line."""
+    """What the command line does: logs to stderr, as lines for people or as one JSON object a line.
+
+    A line that cannot be written is lost, and whoever logs goes on.
+    """
     import structlog
 
+    stderr = cast("TextIO", _Patient(sys.stderr))
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str)
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+        else structlog.dev.ConsoleRenderer(colors=stderr.isatty(), pad_event_to=24)
     )
     structlog.configure(
         processors=[
@@ -57,9 +62,36 @@ def configure(log_format: Format, *, level: str = "INFO") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stderr),
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(stream=stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+class _Patient:
+    """A stream that never fails: a full disk, a reader that has gone or a closed file ends no subscription.
+
+    The standard library's handlers swallow the same; structlog's loggers do not.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        """None where whoever started this process has closed it."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        with suppress(ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
 
 
 def _for_standard_library(

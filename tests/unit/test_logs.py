@@ -1,13 +1,26 @@
 from __future__ import annotations
 
+import asyncio
+import errno
+import io
 import json
 import logging
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import structlog
 
+from eventbus import Bus
 from eventbus.logs import configure, get_logger
+from tests.support.eventually import eventually
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +127,122 @@ def test_below_the_level_asked_for_nothing_is_said(capsys: pytest.CaptureFixture
     configure("json", level="warning")
     get_logger("eventbus.worker").info("worker.ready")
     assert capsys.readouterr().err == ""
+
+
+class Unwritable(io.StringIO):
+    """A stream that takes no line for as long as `error` is there; how often it was asked."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+        self.asked = 0
+
+    def write(self, text: str) -> int:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+WHY_NOT = [
+    pytest.param(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), id="the reader has gone"),
+    pytest.param(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), id="the disk is full"),
+    pytest.param(ValueError("I/O operation on closed file."), id="it is closed"),
+]
+
+
+def configured_on(
+    stream: io.StringIO | None,
+    monkeypatch: pytest.MonkeyPatch,
+    log_format: Literal["json", "console"] = "json",
+) -> FilteringBoundLogger:
+    monkeypatch.setattr(sys, "stderr", stream)
+    logging.getLogger().handlers = []
+    configure(log_format)
+    return get_logger("eventbus.worker")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("error", WHY_NOT)
+def test_a_line_that_cannot_be_written_is_nobodys_error(
+    error: Exception, log_format: Literal["json", "console"], monkeypatch: pytest.MonkeyPatch
+):
+    stream = Unwritable(error)
+    log = configured_on(stream, monkeypatch, log_format)
+    log.info("worker.ready")
+    try:
+        fail()
+    except ValueError:
+        log.exception("subscription.failed")
+    assert stream.asked
+
+
+@pytest.mark.parametrize("error", WHY_NOT)
+def test_a_line_of_another_library_that_cannot_be_written_is_nobodys_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+):
+    stream = Unwritable(error)
+    configured_on(stream, monkeypatch)
+    logging.getLogger("aio_pika").warning("connection lost")
+    assert stream.asked
+
+
+@pytest.mark.parametrize("error", WHY_NOT)
+def test_lines_are_written_again_as_soon_as_they_can_be(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    stream = Unwritable(error)
+    log = configured_on(stream, monkeypatch)
+    log.info("worker.ready")
+    stream.error = None
+    log.info("worker.draining")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["worker.draining"]
+
+
+def test_without_a_stderr_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    configured_on(None, monkeypatch, "console").info("worker.ready")
+    assert capsys.readouterr() == ("", "")
+
+
+FAILS_AND_GOES_ON = """
+import os
+from eventbus import RetryPolicy, Service, subscribe
+
+@subscribe("order.created", retry=RetryPolicy(max_attempts=1))
+async def charge(event):
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+    with open("handled", "a") as handled:
+        print(event["number"], file=handled)
+    raise ValueError("no")
+
+service = Service("payment", [charge])
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+async def test_a_worker_whose_disk_is_full_handles_the_next_event_and_drains(tmp_path: Path):
+    (tmp_path / "full.py").write_text(FAILS_AND_GOES_ON)
+    url, handled = f"sqlite:///{tmp_path}/events.db", tmp_path / "handled"
+    handled.touch()
+    run = "import sys; from eventbus.cli import main; sys.exit(main())"
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", run, "run", "full:service", "--url", url), cwd=tmp_path, stderr=PIPE
+    )
+    try:
+        assert worker.stderr is not None
+        await asyncio.wait_for(worker.stderr.readuntil(b"worker.ready"), 30)
+        async with Bus(url, source="test") as bus:
+            await bus.publish("order.created", {"number": 1})
+            await eventually(lambda: handled.read_text() == "1\n")
+            await bus.publish("order.created", {"number": 2})
+            await eventually(lambda: handled.read_text() == "1\n2\n")
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), 30) == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
