@@ -74,6 +74,8 @@ class Shop:
     directory: Path
     ports: Ports
     latencies: Latencies = field(default_factory=Latencies)
+    namespace: str = "events"
+    """Its place on that broker."""
 
     @property
     def orders_url(self) -> str:
@@ -154,6 +156,7 @@ class Shop:
         """Each service reads its own part of it."""
         return {
             "EVENTBUS_URL": self.url,
+            "EVENTBUS_NAMESPACE": self.namespace,
             "EVENTBUS_LOG_LEVEL": "INFO",  # without it, nobody would say WORKER_READY
             "ORDER_DATABASE": str(self.directory / "order.db"),
             "PAYMENT_DATABASE": str(self.directory / "payment.db"),

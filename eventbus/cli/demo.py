@@ -39,6 +39,8 @@ def demo(
     has missed in the history, and its totals are printed beside those of the order service; they have to be
     equal.
 
+    The shop has stores of its own: of what the environment says it gets EVENTBUS_URL and EVENTBUS_NAMESPACE.
+
     \b
     Examples:
       eventbus demo

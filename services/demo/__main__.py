@@ -6,6 +6,8 @@ of them ended. With --once it stops then, and exits with 0 only if every order e
 goes on serving until it is interrupted. With --late-subscriber an analytics service joins when the orders are
 placed, reads what it has missed in the history, and has to come to the totals that the order service has.
 
+It has stores of its own: of the EVENTBUS_… that are set, it takes EVENTBUS_URL and EVENTBUS_NAMESPACE only.
+
 Exit codes: 0 done; 1 failed; 2 usage; 4 broker unreachable; 130 interrupted.
 """
 
@@ -30,6 +32,7 @@ from rich.markup import escape
 
 from eventbus import Bus
 from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError
+from eventbus.settings import Settings
 from services.demo.audit import complaints
 from services.demo.customers import Customers, OrderRefused, Snapshot
 from services.demo.late import Comparison, compare
@@ -89,9 +92,9 @@ class _Demo:
 
     async def run(self) -> int:
         async with Launcher.open() as launcher:
-            shop = self._shop(launcher.directory)
             try:
-                bus = Bus(shop.url, source="demo")
+                shop = self._shop(launcher.directory)
+                bus = Bus(source="demo", settings=Settings(url=shop.url, namespace=shop.namespace))
                 broker = _broker(bus.transport.url)
                 self.view.say(f"[bold]broker[/] {escape(broker)}")
                 async with bus:
@@ -122,6 +125,7 @@ class _Demo:
             directory=directory,
             ports=Ports(order=port or spare, gateway=gateway, mailbox=mailbox),
             latencies=ORDINARY,
+            namespace=Settings.from_environment().namespace,
         )
 
     async def _flow(self, shop: Shop, launcher: Launcher, broker: str) -> Report:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from eventbus.settings import PREFIX
 from services.demo import reaper
 from services.shop import HOST, WORKER_READY, Part
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
 STARTING: Final = 60.0
 """Seconds that the parts may take to become ready, all together."""
@@ -127,7 +128,7 @@ class Launcher:
             process = await asyncio.create_subprocess_exec(
                 *part.command,
                 cwd=ROOT,
-                env=_environment(part),
+                env=environment_of(part),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -152,10 +153,10 @@ class Launcher:
             return probe.connect_ex((HOST, running.part.port)) == 0
 
 
-def _environment(part: Part) -> dict[str, str]:
-    """Ours, except for what would lead the part to another broker or to a proxy."""
-    ours = {name: value for name, value in os.environ.items() if name != "EVENTBUS_URL_FILE"}
-    return ours | {"NO_PROXY": HOST, "no_proxy": HOST} | part.environment
+def environment_of(part: Part, ours: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Ours, except for what would lead the part to a broker, a store or a proxy that is not the shop's."""
+    kept = {name: value for name, value in ours.items() if not name.startswith(PREFIX)}
+    return kept | {"NO_PROXY": HOST, "no_proxy": HOST} | part.environment
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventbus.embedded import path_from_url
+from eventbus.settings import Settings
 from services.demo.__main__ import absolute
 from services.demo.audit import complaints
 from services.demo.customers import Placed
-from services.demo.launcher import Launcher, PartFailed, free_ports
+from services.demo.launcher import Launcher, PartFailed, environment_of, free_ports
 from services.demo.plan import MODES, Planned, plan
-from services.shop import Part
+from services.shop import Part, Ports, Shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +144,38 @@ async def test_a_part_that_ended_by_itself_is_noticed():
 
     assert failed is not None
     assert failed.name == "worker"
+
+
+@pytest.fixture
+def environment_of_a_real_shop(tmp_path: Path) -> dict[str, str]:
+    """As it may be in the shell that the demonstration is started in."""
+    names = ("URL", "STORE", "ARCHIVE", "LOG_LEVEL", "NAMESPACE")
+    said = {f"EVENTBUS_{name}": "postgresql://real@db/shop" for name in names} | {"EVENTBUS_RELAY": "off"}
+    for name in names:
+        file = tmp_path / name
+        file.write_text("postgresql://real@secret/shop")
+        said[f"EVENTBUS_{name}_FILE"] = str(file)
+    return said | {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/demo/events.db", "amqp://localhost/"])
+def test_no_part_gets_to_the_store_or_the_broker_of_the_shell(
+    url: str, environment_of_a_real_shop: dict[str, str], tmp_path: Path
+):
+    shop = Shop(url=url, directory=tmp_path, ports=Ports(1, 2, 3), namespace="demo")
+    for part in (*shop.outside(), *shop.services(), shop.analytics()):
+        environment = environment_of(part, environment_of_a_real_shop)
+        assert environment["PATH"] == "/bin"
+        assert "real" not in repr(Settings.from_environment(environment))
+        assert {name for name in environment if name.startswith("EVENTBUS_")} <= set(part.environment)
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/demo/events.db", "amqp://localhost/"])
+def test_a_worker_remembers_in_the_directory_of_the_demonstration(
+    url: str, environment_of_a_real_shop: dict[str, str], tmp_path: Path
+):
+    worker = Shop(url=url, directory=tmp_path, ports=Ports(1, 2, 3), namespace="demo").worker("payment")
+    settings = Settings.from_environment(environment_of(worker, environment_of_a_real_shop))
+
+    assert (settings.url, settings.namespace, settings.log_level) == (url, "demo", "INFO")
+    assert settings.store == (None if url.startswith("sqlite") else f"sqlite:///{tmp_path}/payment-inbox.db")
