@@ -10,10 +10,12 @@ import click
 
 _UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 _AGE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|min|h|d|)")
+_BARE: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_DAY: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 
 
 class Age(click.ParamType[timedelta]):
-    """`90`, `90s`, `15m`, `2h`, `3d`."""
+    """`90`, `90s`, `15m`, `2h`, `3d`. Not `20260215`: that is a day, and no number of seconds."""
 
     name = "age"
 
@@ -22,13 +24,15 @@ class Age(click.ParamType[timedelta]):
     ) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        if (found := _AGE.fullmatch(value)) is None:
+        if (found := _AGE.fullmatch(value)) is None or _DAY.fullmatch(value):
             self.fail(f"{value!r} is no age: write 90s, 15m, 2h or 3d", param, ctx)
         return timedelta(**{_UNITS[found[2]]: float(found[1])})
 
 
 class Moment(click.ParamType[datetime]):
-    """`2026-02-15`, `2026-02-15T10:00:00Z`, or as long ago as an `Age` says. UTC where it names no zone."""
+    """`2026-02-15`, `2026-02-15T10:00:00Z`, or as long ago as an `Age` with a unit says. UTC where it names
+    no zone. A bare number is refused: 2026 may be a year, 20260215 a day, and either a number of seconds.
+    """
 
     name = "time"
 
@@ -37,6 +41,9 @@ class Moment(click.ParamType[datetime]):
     ) -> datetime:
         if isinstance(value, datetime):
             return value
+        if _BARE.fullmatch(value) is not None:
+            date, age = _as_date(value), f"{value}s" if _AGE.fullmatch(value) else "3d"
+            self.fail(f"{value!r} has no unit: write {date} for a date, {age} for an age", param, ctx)
         if _AGE.fullmatch(value) is not None:
             return ago(datetime.now(UTC), Age().convert(value, param, ctx))
         try:
@@ -48,6 +55,13 @@ class Moment(click.ParamType[datetime]):
                 ctx,
             )
         return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _as_date(digits: str) -> str:
+    """As ISO 8601 writes it at length; an example where it can be none."""
+    if (day := _DAY.fullmatch(digits)) is not None:
+        return "-".join(day.groups())
+    return f"{digits}-01-01" if len(digits) == len("2026") else "2026-02-15"
 
 
 def ago(now: datetime, age: timedelta) -> datetime:
