@@ -178,6 +178,7 @@ class Bus:
             yield worker
         finally:
             await worker.stop()
+            self._workers.remove(worker)
 
     async def start(self, *services: Service) -> Worker:
         """Declare the services' queues and run their subscriptions; returns when all are consuming.

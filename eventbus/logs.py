@@ -6,10 +6,13 @@ loggers named `eventbus.…`, silent below WARNING until somebody configures log
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from eventbus.errors import inert
@@ -46,11 +49,13 @@ def configure(log_format: Format, *, level: str = "INFO") -> None:
     """
     import structlog
 
-    stderr = cast("TextIO", _Patient(sys.stderr))
-    renderer: Any = (
-        structlog.processors.JSONRenderer(default=str)
+    patient = _Patient(sys.stderr)
+    atexit.register(patient.end)
+    stderr = cast("TextIO", patient)
+    rendering: list[Any] = (
+        [structlog.processors.JSONRenderer(default=str)]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=stderr.isatty(), pad_event_to=24)
+        else [_indented, structlog.dev.ConsoleRenderer(colors=stderr.isatty(), pad_event_to=24)]
     )
     structlog.configure(
         processors=[
@@ -59,7 +64,7 @@ def configure(log_format: Format, *, level: str = "INFO") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _make_inert,
-            renderer,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(stderr),
@@ -88,6 +93,18 @@ class _Patient:
             with suppress(OSError, ValueError):
                 self._stream.flush()
 
+    def end(self) -> None:
+        """Python ends with 120 where it cannot write what is left, whatever exit code the program wants."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.flush()
+        except OSError:
+            with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+        except ValueError:  # it is closed
+            return
+
     def isatty(self) -> bool:
         with suppress(ValueError):
             return self._stream is not None and self._stream.isatty()
@@ -108,4 +125,11 @@ def _make_inert(_logger: object, _method: str, event: MutableMapping[str, Any]) 
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = inert(value, keep="\n\t" if name == "exception" else "")
+    return event
+
+
+def _indented(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No line of a traceback looks like one of ours, whatever the words of the exception are."""
+    if isinstance(traceback := event.get("exception"), str):
+        event["exception"] = "\n".join(f"    {line}" for line in traceback.split("\n"))
     return event

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def logging_as_found() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
 
 
-def fail() -> None:
-    raise ValueError("bad \x1b[31mcard\x1b[0m")
+def fail(words: str = "bad \x1b[31mcard\x1b[0m") -> None:
+    raise ValueError(words)
 
 
 def test_without_any_configuration_a_line_goes_to_the_standard_librarys_logger(
@@ -121,6 +122,18 @@ def test_console_logs_are_lines_for_people_on_stderr(capsys: pytest.CaptureFixtu
     assert "ValueError" in said.err
     assert "\x1b" not in said.err
     assert said.err.splitlines()[0].count("lines") == 1
+
+
+def test_the_words_of_an_exception_make_no_line_like_one_of_ours(capsys: pytest.CaptureFixture[str]):
+    configure("console")
+    try:
+        fail("no such card\n2026-11-29T01:21:34Z [info     ] worker.ready\rservices=['forged']")
+    except ValueError:
+        get_logger("eventbus.worker").exception("subscription.failed")
+    first, *others = capsys.readouterr().err.splitlines()
+    assert "subscription.failed" in first
+    assert any("worker.ready" in line for line in others)
+    assert all(line.startswith("    ") for line in others)
 
 
 def test_below_the_level_asked_for_nothing_is_said(capsys: pytest.CaptureFixture[str]):
@@ -221,6 +234,23 @@ async def charge(event):
 
 service = Service("payment", [charge])
 """
+
+
+ENDS_ON_A_FULL_DISK = """
+import os, sys
+from eventbus.logs import configure, get_logger
+configure("console")
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+get_logger("eventbus.worker").warning("worker.stopped")
+sys.exit(3)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_program_on_a_full_disk_ends_with_its_own_exit_code():
+    assert (
+        subprocess.run([sys.executable, "-c", ENDS_ON_A_FULL_DISK], check=False, timeout=60).returncode == 3
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

@@ -20,6 +20,13 @@ PERMISSIONS = {
 }
 
 
+TOPICS = {
+    "events": r"^payment\..*$",
+    **{f"events.delay.{level:02d}": r"^([01]\.){28}(event\.payment\..*|queue\..*)$" for level in range(28)},
+}
+"""Of who publishes the events `payment.…`."""
+
+
 @pytest.fixture
 def limited_url(rabbitmq: Broker, vhost: str) -> Iterator[str]:
     """For a user who may not declare."""
@@ -47,6 +54,22 @@ def test_who_may_not_declare_can_run_publish_and_tail(cli: Cli, amqp_url: str, l
     handled = cli.directory / "handled.txt"
     eventually_sync(lambda: handled.exists() and handled.read_text() == "7\n", within=20)
     assert "ACCESS_REFUSED" not in worker.err + tail.err + published.err
+
+
+def test_who_owns_some_event_types_publishes_no_others_at_once_or_with_a_delay(
+    cli: Cli, rabbitmq: Broker, vhost: str, amqp_url: str, limited_url: str
+):
+    assert cli("topology", "apply", "shop:payment", EVENTBUS_URL=amqp_url).code == 0
+    for exchange, pattern in TOPICS.items():
+        allowed = {"exchange": exchange, "write": pattern, "read": ".*"}
+        rabbitmq.api("PUT", f"topic-permissions/{vhost}/user-{vhost}", allowed)
+    cli.environment |= {"EVENTBUS_URL": limited_url, "EVENTBUS_DECLARE": "off"}
+
+    for event_type, code in (("payment.noted", 0), ("order.noted", 1)):
+        for more in ((), ("--delay", "5"), ("--delay", "86400")):
+            published = cli("publish", event_type, "{}", *more)
+            assert published.code == code, (event_type, more, published.err)
+            assert ("ACCESS_REFUSED" in published.err) is bool(code)
 
 
 def test_a_deploy_step_declares_all_the_same(everywhere: Cli):
