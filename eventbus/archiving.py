@@ -125,6 +125,6 @@ class Archiving:
         except Unreadable:
             happened = entry.logged_at or message.timestamp or self._clock.now()
             # Not under its id alone: that may be the id of the event that was meant, and came after it.
-            identity = f"log:{entry.offset}:{message.event_id or ''}".rstrip(":")
+            identity = f"log:{entry.offset}:{message.event_id or ''}"
             return Copied(identity, message, happened, entry.offset)
         return Copied(envelope.event_id, message, envelope.timestamp, entry.offset)

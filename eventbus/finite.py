@@ -25,21 +25,21 @@ def first_nulled(data: object) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _may_null(model: type[BaseModel]) -> bool:
-    """Whether anything in it is a model that does not say so of its numbers, or may be one."""
+    """Whether there are floats, and anything in it is a model that does not say so of them, or may be one."""
+    kinds = set[str]()
     waiting: list[object] = [model.__pydantic_core_schema__]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
             schema = cast("dict[str, Any]", part)
-            kind = schema.get("type")
-            if kind == "any" or (
-                kind == "model" and schema.get("config", {}).get("ser_json_inf_nan") != "constants"
-            ):
-                return True
+            kind = str(schema.get("type"))
+            if kind == "model" and schema.get("config", {}).get("ser_json_inf_nan") != "constants":
+                kind = "model that writes null"
+            kinds.add(kind)
             waiting += schema.values()
         elif isinstance(part, (list, tuple)):
             waiting += cast("list[object]", part)
-    return False
+    return "any" in kinds or {"float", "model that writes null"} <= kinds
 
 
 def _below(value: object) -> Iterable[tuple[str, object]]:

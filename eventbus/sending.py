@@ -7,10 +7,10 @@ hear of that, for waiting would not help, and every new try gives the queues tha
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
+from eventbus.annotations import is_async
 from eventbus.envelope import Envelope
 from eventbus.errors import PublishRefused, SendFailed, SendFate, describe
 from eventbus.logs import get_logger
@@ -94,7 +94,7 @@ class OrCalling:
 
     async def _called(self, envelope: Envelope[Any]) -> None:
         """A plain function runs in a thread, as a handler does."""
-        if inspect.iscoroutinefunction(self._call):
+        if is_async(self._call):
             await self._call(envelope)
         else:
             await call_in(None, self._call, envelope)

@@ -8,7 +8,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
@@ -19,7 +19,7 @@ R = TypeVar("R")
 _Work = tuple[Future[Any], Callable[[], Any]]
 
 
-class HandlerThreads(Executor):
+class HandlerThreads:
     """At most `most` threads, begun when they are needed.
 
     They are daemons, which those of the standard library's pool are not: a function that never returns cannot
@@ -36,10 +36,10 @@ class HandlerThreads(Executor):
         self.overdue: set[Future[Any]] = set()
         """What runs on though nobody waits for it any more; each keeps one of the threads."""
 
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    def submit(self, call: Callable[[], R]) -> Future[R]:
         """Run it in a thread; called from the event loop's thread only."""
         future: Future[R] = Future()
-        self._work.put((future, functools.partial(fn, *args, **kwargs)))
+        self._work.put((future, call))
         if not self._idle.acquire(blocking=False) and self._begun < self._most:
             self._begun += 1
             name = f"{self._name}-{self._begun}"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_call_that_was_cancelled_before_its_turn_does_not_run():
     threads, gate = HandlerThreads(1, "payment.charge"), Gate()
     ran: list[str] = []
     threads.submit(gate.go_through)
-    waiting = threads.submit(ran.append, "ran")
+    waiting = threads.submit(partial(ran.append, "ran"))
     assert waiting.cancel()
     gate.open()
     assert threads.submit(lambda: 7).result(5) == 7
@@ -93,7 +94,7 @@ def test_an_idle_thread_keeps_no_event_alive():
 
     threads, payload = HandlerThreads(1, "payment.charge"), Payload()
     reference = weakref.ref(payload)
-    threads.submit(lambda _: None, payload).result(5)
+    threads.submit(partial(id, payload)).result(5)
     del payload
     eventually_sync(lambda: gc.collect() >= 0 and reference() is None)
 
@@ -118,10 +119,10 @@ def test_what_no_thread_can_be_begun_for_is_not_run_later_by_another(monkeypatch
     with monkeypatch.context() as patching:
         patching.setattr(threading.Thread, "start", _too_many)
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            threads.submit(ran.append, 1)
+            threads.submit(partial(ran.append, 1))
 
     for number in (2, 3):
-        threads.submit(ran.append, number).result(5)
+        threads.submit(partial(ran.append, number)).result(5)
 
     assert ran == [2, 3]
 

@@ -19,25 +19,16 @@ from eventbus.stores.sqlite.store import SqliteStore
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    pass
 
 INSERT = "INSERT INTO a VALUES ('late')"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
-
-
-@pytest_asyncio.fixture
-async def store(path: Path) -> AsyncGenerator[SqliteStore]:
-    store = SqliteStore(f"sqlite:///{path}")
-    await store.open()
+@pytest_asyncio.fixture(autouse=True)
+async def table(store: SqliteStore) -> None:
     async with store.transaction() as transaction:
         await transaction.execute("CREATE TABLE a (x)")
         await transaction.execute("INSERT INTO a VALUES ('first')")
-    yield store
-    await store.close()
 
 
 class Run:

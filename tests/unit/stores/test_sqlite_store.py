@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
@@ -26,7 +25,7 @@ from eventbus.stores.sqlite.store import SqliteStore
 from eventbus.transport import Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 KEY = InboxKey("payment.charge", "evt_1")
@@ -34,19 +33,6 @@ KEY = InboxKey("payment.charge", "evt_1")
 
 def a_message(event_id: str = "evt_1") -> Message:
     return Message(b"{}", "order.created", event_id=event_id)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
-
-
-@pytest_asyncio.fixture
-async def store(path: Path) -> AsyncGenerator[SqliteStore]:
-    store = SqliteStore(f"sqlite:///{path}")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

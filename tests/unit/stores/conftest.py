@@ -1,0 +1,24 @@
+"""A store in a SQLite file, for the tests of what is SQLite's own; other stores' tests have theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from eventbus.stores.sqlite.store import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest_asyncio.fixture
+async def store(path: Path) -> AsyncGenerator[SqliteStore]:
+    store = SqliteStore(f"sqlite:///{path}")
+    await store.open()
+    yield store
+    await store.close()
