@@ -148,10 +148,16 @@ class RabbitNode:
         return subprocess.check_output(command, env=self._environment(), text=True, timeout=60)
 
     def mend(self) -> None:
-        """Restart it where it can declare no queue any more; what does that to it is told in `vhosts`."""
+        """Start it anew, empty, where it can declare no queue any more; `vhosts` tells what does that to it.
+
+        With its data: what is left of deleted queues kept a node from declaring after a mere restart.
+        """
         if not self._declares():
-            _log.warning("the node declares no queues, and is restarted\n%s", self._last_words())
-            self.restart()
+            _log.warning("the node declares no queues, and is started anew\n%s", self._last_words())
+            self.kill()
+            shutil.rmtree(self._home / "data")
+            self.vhosts = Vhosts(self.broker)
+            self.start()
             eventually_sync(self._declares, within=30.0, every=0.5)
 
     def _declares(self) -> bool:
