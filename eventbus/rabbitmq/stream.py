@@ -26,10 +26,10 @@ _SIGN_OF_LIFE: Final = 1.0
 class Taker(Protocol):
     """One channel. Called between two frames: it must be quick and never wait."""
 
-    def takes(self, kind: int, data: bytes, begin: int, end: int) -> bool:
+    def takes(self, kind: int, payload: bytes) -> bool:
         """Whether the frame with this payload is its own; if not, the driver gets it.
 
-        Raises `ValueError` or `IndexError` for a frame that breaks the protocol.
+        Raises `ValueError`, `IndexError` or `struct.error` for a frame that breaks the protocol.
         """
         ...
 
@@ -166,7 +166,7 @@ class HotStream(asyncio.StreamReaderProtocol):
                     and (behind := taker.takes_deliveries(data, at, self.largest_frame)) > at
                 ):
                     end = behind
-                elif not taker.takes(kind, data, at + FRAME.size, end - 1):
+                elif not taker.takes(kind, data[at + FRAME.size : end - 1]):
                     self._rest.feed_data(data[at:end])
             except (ValueError, IndexError, struct.error) as error:
                 return self._refuse(f"a frame of channel {number} that cannot be read: {error}", data, at)

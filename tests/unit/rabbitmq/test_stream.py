@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,34 @@ def test_a_delivery_that_is_damaged_is_never_taken_for_one_like_the_one_before(
 
     assert (together.told, together.headers, together.bodies) == (apart.told, apart.headers, apart.bodies)
     assert (together.error is None) == (apart.error is None)
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", kind, HOT, len(payload)) + payload + b"\xce"
+
+
+METHOD = frames(HOT, Basic.Deliver("ctag", 4, exchange="events", routing_key="a.b"))
+CONTENT = frames(HOT, ContentHeader(0, 1, Basic.Properties()))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(METHOD + frame(2, b"\0"), id="a header cut short"),
+        pytest.param(METHOD + CONTENT + CONTENT, id="a header where the body is due"),
+        pytest.param(METHOD + frame(3, b""), id="a body before its header"),
+        pytest.param(METHOD + CONTENT + frame(3, b"xy"), id="a body too long"),
+        pytest.param(frame(1, b"\0\x3c\0\x50\0"), id="an ack cut short"),
+        pytest.param(frame(1, b"\0\x3c"), id="a method without its name"),
+        pytest.param(frame(1, METHOD[7:-3]), id="a delivery cut short"),
+    ],
+)
+async def test_no_frame_is_read_beyond_its_end_or_out_of_its_place(broken: bytes) -> None:
+    """Also where what follows in the same read would do."""
+    heard = await hear([delivery(1, b"x") + broken + delivery(5, b"y") * 3])
+
+    assert heard.told == [(1, "events", "order.créée", False)]
+    assert "cannot be read" in str(heard.error)
 
 
 class Peer(asyncio.Transport):
