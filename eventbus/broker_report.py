@@ -44,8 +44,12 @@ class BrokerReport:
     clock_ahead: float | None = 0.0
     """Seconds by which the broker's clock is ahead of ours, at least; 0 where it may be right."""
     connections: tuple[BrokerConnection, ...] | None = ()
+    held_back: int | None = 0
+    """Retries and delayed events that are due, and that their queue has not taken: it is full, mostly."""
     undelivered: int | None = 0
-    """Retries and delayed events that are due, and that no queue has taken."""
+    """Those that were due when their queue was not there: they lie among the dead letters of
+    `undelivered_among`."""
+    undelivered_among: str = ""
     features: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
     """What is relied on beside the version, and whether the broker has it."""
     management: bool | None = None

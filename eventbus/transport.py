@@ -36,7 +36,8 @@ class Message:
     correlation_id: str | None = None
     queue: str | None = None
     """On the way out: only to this subscription's queue, or with `.dead` behind its name to its dead letters.
-    None: to every queue bound for the routing key."""
+    None: to every queue bound for the routing key. On the way in: of a dead letter that lies among those of
+    no subscription of its own, whose it is; else None."""
     delay: float = 0.0
     """On the way out: seconds until it becomes due; kept by the broker, rounded up, never early."""
 

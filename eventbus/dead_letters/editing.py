@@ -84,7 +84,7 @@ def correct(entry: DeadLetterEntry, data: str, registry: Registry, codec: Codec,
         event_id=event_id,
         correlation_id=str(corrected["correlation_id"]),
         headers=headers,
-        queue=queue,
+        queue=entry.message.queue or queue,
     )
     is_checked = _check(message, registry, codec)
     return Correction(entry, message, event_id, is_checked, _difference(before, after))

@@ -12,7 +12,7 @@ from eventbus.transport import DeadLetterEntry, Message, Transport
 
 def redriven(message: Message, queue: str) -> Message:
     """The same bytes, event_id and routing key; its attempts start anew."""
-    return replace(message, queue=queue, headers=for_redrive(message.headers))
+    return replace(message, queue=message.queue or queue, headers=for_redrive(message.headers))
 
 
 class Redrive:

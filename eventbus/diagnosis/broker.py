@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from eventbus.diagnosis.facts import Facts
-from eventbus.diagnosis.finding import Finding, Severity
+from eventbus.diagnosis.finding import Finding, Severity, many
 
 SKEW: Final = 5.0
 """Seconds between two clocks that are worth a warning."""
@@ -53,15 +53,26 @@ def held_up_connections(facts: Facts) -> Iterator[Finding]:
     yield Finding(Severity.SERIOUS, what, "they go on when the alarm is over: rabbitmq-diagnostics alarms")
 
 
-def undelivered_delays(facts: Facts) -> Iterator[Finding]:
-    if (undelivered := facts.report.undelivered or 0) <= AT_A_TIME:
+def held_back_delays(facts: Facts) -> Iterator[Finding]:
+    if (held_back := facts.report.held_back or 0) <= AT_A_TIME:
         return
     what = (
-        f"{undelivered} retries and delayed events are due, and no queue has taken them: a deleted or full "
-        "queue holds up those of all others"
+        f"{held_back} retries and delayed events are due, and their queue does not take them: a full queue "
+        "holds up those of all others"
     )
-    fix = "declare it again, or raise its limit, and wait three minutes: docs/how-to/find-what-is-wrong.md"
+    fix = "raise its limit, and wait three minutes: docs/how-to/find-what-is-wrong.md"
     yield Finding(Severity.SERIOUS, what, fix)
+
+
+def undelivered_delays(facts: Facts) -> Iterator[Finding]:
+    if not (undelivered := facts.report.undelivered):
+        return
+    place = facts.report.undelivered_among
+    what = (
+        f"{many(undelivered, 'retry or delayed event', 'retries and delayed events')} came due while their "
+        f"queue was not there: among the dead letters of {place}"
+    )
+    yield Finding(Severity.SERIOUS, what, facts.command("dead", "list", place))
 
 
 def clock_skew(facts: Facts) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ CHECKS: Final[Sequence[Check]] = (
     broker.missing_features,
     broker.alarms,
     broker.held_up_connections,
+    broker.held_back_delays,
     broker.undelivered_delays,
     broker.clock_skew,
     subscriptions.drift,

@@ -99,7 +99,11 @@ def declarations(plan: Plan) -> Iterator[tuple[str, Frame]]:
         yield (
             exchange.name,
             Exchange.Declare(
-                exchange=exchange.name, exchange_type=exchange.type, durable=True, nowait=True, arguments={}
+                exchange=exchange.name,
+                exchange_type=exchange.type,
+                durable=True,
+                nowait=True,
+                arguments=cast("dict[str, Any]", dict(exchange.arguments)),
             ),
         )
     for queue in plan.queues:

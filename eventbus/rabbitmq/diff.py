@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.ask import Refused, ask
@@ -45,6 +45,8 @@ def _exchanges(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[D
             yield Drift(
                 "changed", what, f"it is {kind}, not durable {exchange.type}", f"delete it, then {_APPLY}"
             )
+        elif differences := list(_differences(exchange.arguments, there["arguments"])):
+            yield Drift("changed", what, "; ".join(differences), f"delete it, then {_APPLY}")
 
 
 def _queues(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
@@ -147,6 +149,10 @@ async def _declare(wire: Wire, item: Exchange | Queue, within: float, *, passive
         await ask(asked, within=within)
     else:
         declaring = wire.channel.exchange_declare(
-            item.name, exchange_type=item.type, passive=passive, durable=True
+            item.name,
+            exchange_type=item.type,
+            passive=passive,
+            durable=True,
+            arguments=cast("dict[str, Any]", dict(item.arguments)),
         )
         await ask(declaring, within=within)

@@ -33,12 +33,13 @@ async def inspect(
     properties = (await link.ready(within=within)).server_properties
     version = _text(properties, "version")
     asking = _Asking()
-    alarms, connections, flags, clock_ahead, undelivered = await asyncio.gather(
+    names = Names(options.namespace)
+    alarms, connections, flags, clock_ahead, queues = await asyncio.gather(
         asking.of("alarms", management.alarms()),
         asking.of("connections", management.connections()),
         asking.of("feature flags", management.feature_flags()),
         asking.of("clock", _clock_ahead(management, clock)),
-        asking.of("delays", _undelivered(management, Names(options.namespace))),
+        asking.of("delays", management.queues()),
     )
     features = _features(flags, version)
     if None not in features.values():
@@ -51,7 +52,9 @@ async def inspect(
         alarms=None if alarms is None else tuple(_alarm(each) for each in alarms),
         clock_ahead=clock_ahead,
         connections=None if connections is None else _connections(connections, options.namespace),
-        undelivered=undelivered,
+        held_back=None if queues is None else _held_back(queues, names),
+        undelivered=None if queues is None else _undelivered(queues, names),
+        undelivered_among=names.undelivered,
         features=features,
         management=alarms is not None,
         unknown=dict(sorted(asking.unknown.items())),
@@ -72,10 +75,14 @@ class _Asking:
         return None
 
 
-async def _undelivered(management: Management, names: Names) -> int:
+def _held_back(queues: Iterable[Mapping[str, Any]], names: Names) -> int:
     """What the delay queues have handed over, and the broker keeps until every queue has confirmed it."""
-    queues = await management.queues()
     return sum(each.get("messages_dlx", 0) for each in queues if each["name"].startswith(names.delays))
+
+
+def _undelivered(queues: Iterable[Mapping[str, Any]], names: Names) -> int:
+    place = names.dead_queue(names.undelivered)
+    return sum(each.get("messages", 0) for each in queues if each["name"] == place)
 
 
 _DATE_IS_OLD: Final = 1.5

@@ -34,7 +34,7 @@ class Intake:
         self._lost = wire.lost
         self._queue = queue
         self._names = names
-        self._dead = names.dead
+        self._read = dead_message_of if names.is_dead_queue(queue) else message_of
         self._on_arrival = on_arrival
         self._floor = 0
         """Every delivery up to this tag is settled."""
@@ -117,10 +117,9 @@ class Intake:
     def _take(self, arrival: Arrival) -> None:
         if self._lost.done():
             return  # cancelled by the broker, which hands it over again
-        tag, exchange, _, redelivered, _, _ = arrival
-        read = dead_message_of if exchange == self._dead else message_of
+        tag, _, _, redelivered, _, _ = arrival
         try:
-            message = read(self._names, arrival)
+            message = self._read(self._names, arrival)
         except BadProperties as error:
             self._refuse(arrival, error)
             return

@@ -74,10 +74,11 @@ class Management:
         self._headers = {"Authorization": f"Basic {token}", "Accept": "application/json"}
 
     async def exchanges(self) -> list[dict[str, Any]]:
-        return await self._list("exchanges", "name,type,durable")
+        return await self._list("exchanges", "name,type,durable,arguments")
 
     async def queues(self) -> list[dict[str, Any]]:
-        return await self._list("queues", "name,durable,arguments,messages_unacknowledged,messages_dlx")
+        columns = "name,durable,arguments,messages,messages_unacknowledged,messages_dlx"
+        return await self._list("queues", columns)
 
     async def bindings(self) -> list[dict[str, Any]]:
         return await self._list("bindings", "source,destination,destination_type,routing_key")

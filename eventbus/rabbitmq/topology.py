@@ -3,7 +3,8 @@
 Delays: 28 levels. Level n is a topic exchange and a queue in which messages live 2ⁿ seconds; then they
 fall to the exchange one level down. A routing key begins with the 28 bits of the delay, highest first: each
 exchange sees whether its queue is due (`1`) or the next level down (`0`). Any whole number of seconds up to
-2²⁸-1 is a sum of such stays, with no plugin and nothing blocking anything.
+2²⁸-1 is a sum of such stays, with no plugin and nothing blocking anything. What is due and has no queue any
+more goes to a queue for all of that: left where it is, it would hold up what is due for others.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ Arguments = Mapping[str, str | int]
 class Exchange:
     name: str
     type: Literal["topic", "direct"]
+    otherwise: str | None = None
+    """The exchange that takes what no binding of this one takes."""
+
+    @property
+    def arguments(self) -> Arguments:
+        return {} if self.otherwise is None else {"alternate-exchange": self.otherwise}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class Names:
         self.delays = f"{namespace}.delay."
         """What the names of all exchanges and queues of the delay network begin with."""
         self.due = f"{self.delays}deliver"
+        self.undelivered = f"{namespace}.undelivered"
+        """Where that goes which is due and has no queue any more; it lies in the dead queue of this name."""
         self._levels = tuple(f"{self.delays}{level:02d}" for level in range(LEVELS))
 
     def delay(self, level: int) -> str:
@@ -101,7 +110,7 @@ class Names:
         if message.delay > 0:
             target = f"event.{message.routing_key}" if message.queue is None else f"queue.{message.queue}"
             return self._delayed(message.delay, target)
-        if message.queue is None:
+        if message.queue is None or message.queue == self.undelivered:
             return _event_route(self.events, message.routing_key)
         if self.is_dead_queue(message.queue):
             return self.dead_letter_route(message.queue.removesuffix(_DEAD_SUFFIX))
@@ -142,12 +151,14 @@ def plan(names: Names, topology: Topology, options: RabbitMQOptions) -> Plan:
         exchanges=(
             Exchange(names.dead, "direct"),
             Exchange(names.redeliver, "direct"),
-            Exchange(names.due, "topic"),
+            Exchange(names.undelivered, "topic"),
+            Exchange(names.due, "topic", otherwise=names.undelivered),
             *(Exchange(names.delay(level), "topic") for level in levels),
             Exchange(names.events, "topic"),
         ),
         queues=(
             Queue(names.log, _log_arguments(options)),
+            Queue(names.dead_queue(names.undelivered), _DEAD_QUEUE_ARGUMENTS),
             *(Queue(names.dead_queue(queue.name), _DEAD_QUEUE_ARGUMENTS) for queue in queues),
             *(Queue(queue.name, _queue_arguments(names, queue.name, options)) for queue in queues),
             *(Queue(names.delay(level), _delay_arguments(names, level)) for level in levels),
@@ -161,6 +172,7 @@ def _bindings(names: Names, topology: Topology) -> Iterator[Binding]:
         yield Binding(names.dead, queue.name, names.dead_queue(queue.name))
         yield Binding(names.redeliver, queue.name, queue.name)
         yield Binding(names.due, f"{_ANY_BITS}queue.{queue.name}", queue.name)
+    yield Binding(names.undelivered, "#", names.dead_queue(names.undelivered))
     yield Binding(names.due, f"{_ANY_BITS}event.#", names.log)
     yield Binding(names.redeliver, names.log, names.log)
     for queue in topology.queues:

@@ -42,11 +42,12 @@ def test_of_a_used_one_the_delay_queues_are_left(rabbitmq: Broker, used: str) ->
 
     wait_until_emptied(rabbitmq, used)
 
-    assert queues_in(rabbitmq, used) == LEVELS
+    assert queues_in(rabbitmq, used) == {*LEVELS, "events.undelivered.dead"}
     exchanges = {each["name"] for each in rabbitmq.api("GET", f"exchanges/{used}")}
     assert {name for name in exchanges if name and not name.startswith("amq.")} == {
         *LEVELS,
         "events.delay.deliver",
+        "events.undelivered",
     }
 
 
@@ -68,7 +69,7 @@ def delay_a_message(broker: Broker, vhost: str) -> None:
         "payload_encoding": "string",
     }
     broker.api("POST", f"exchanges/{vhost}/amq.default/publish", message)
-    eventually_sync(partial(holds_a_message, broker, vhost, "events.delay.20"))
+    eventually_sync(partial(holds_a_message, broker, vhost, "events.delay.20"), within=30)
 
 
 def holds_a_message(broker: Broker, vhost: str, queue: str) -> bool:

@@ -27,16 +27,16 @@ rabbitmq-server issue 16652).
 
 _NAMES: Final = Names("events")
 _PLAN: Final = plan(_NAMES, Topology(()), RabbitMQOptions())
+_NETWORK: Final = (_NAMES.delays, _NAMES.undelivered)
+"""What the names of all of it begin with."""
 _EXCHANGES: Final = {
-    (each.name, each.type) for each in _PLAN.exchanges if each.name.startswith(_NAMES.delays)
+    each.name: (each.type, dict(each.arguments)) for each in _PLAN.exchanges if each.name.startswith(_NETWORK)
 }
-_QUEUES: Final = {
-    each.name: dict(each.arguments) for each in _PLAN.queues if each.name.startswith(_NAMES.delays)
-}
+_QUEUES: Final = {each.name: dict(each.arguments) for each in _PLAN.queues if each.name.startswith(_NETWORK)}
 _BINDINGS: Final = {
     (each.source, each.routing_key, each.to, each.destination)
     for each in _PLAN.bindings
-    if each.source.startswith(_NAMES.delays) and each.destination.startswith(_NAMES.delays)
+    if each.source.startswith(_NETWORK) and each.destination.startswith(_NETWORK)
 }
 
 
@@ -107,7 +107,7 @@ def _emptied(broker: Broker, vhost: str) -> bool:
     ):
         return False
     _remove(broker, vhost, "queues", found["queues"], {*_QUEUES})
-    _remove(broker, vhost, "exchanges", found["exchanges"], {name for name, _ in _EXCHANGES})
+    _remove(broker, vhost, "exchanges", found["exchanges"], {*_EXCHANGES})
     return _holds_delay_queues_only(broker.api("GET", f"definitions/{vhost}"))
 
 
@@ -119,7 +119,7 @@ def _remove(broker: Broker, vhost: str, kind: str, found: list[dict[str, Any]], 
 def _holds_delay_queues_only(found: dict[str, list[dict[str, Any]]]) -> bool:
     """All of them."""
     return (
-        {(each["name"], each["type"]) for each in found["exchanges"]} == _EXCHANGES
+        {each["name"]: (each["type"], each["arguments"]) for each in found["exchanges"]} == _EXCHANGES
         and {each["name"]: each["arguments"] for each in found["queues"]} == _QUEUES
         and {
             (each["source"], each["routing_key"], each["destination_type"], each["destination"])

@@ -33,7 +33,8 @@ async def test_the_names_are_those_of_the_contract(
     assert exchanges["events.redeliver"] == exchanges["events.dead"] == "direct"
     levels = {f"events.delay.{level:02d}" for level in range(28)}
     assert levels < exchanges.keys()
-    assert queues.keys() == {"events.log", "payment.charge", "payment.charge.dead", *levels}
+    subscription = {"payment.charge", "payment.charge.dead"}
+    assert queues.keys() == {"events.log", "events.undelivered.dead", *subscription, *levels}
     assert queues["events.log"]["x-queue-type"] == "stream"
     assert queues["payment.charge"]["x-delivery-limit"] == 20
 

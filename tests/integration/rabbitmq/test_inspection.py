@@ -91,22 +91,37 @@ async def test_without_a_management_api_only_what_amqp_tells_is_known(amqp_url: 
     assert (report.product, report.management) == ("RabbitMQ", False)
     assert (report.alarms, report.connections, report.clock_ahead) == (None, None, None)
     assert {"alarms", "connections", "clock", "delays"} <= report.unknown.keys()
-    assert report.undelivered is None
+    assert (report.held_back, report.undelivered) == (None, None)
 
 
-async def test_retries_whose_queue_is_gone_are_seen_for_they_hold_up_those_of_all_others(
+async def test_retries_whose_queue_is_full_are_seen_for_they_hold_up_those_of_all_others(
     amqp_url: str, vhost: str, rabbitmq: Broker
 ):
     late = [an_event(number, queue=CHARGE.name, delay=1) for number in range(AT_A_TIME + 8)]
+    small = {"pattern": f"^{CHARGE.name}$", "definition": {"max-length": 1}, "apply-to": "queues"}
     async with opened_at(amqp_url, management_url=rabbitmq.http_url) as transport:
         await transport.apply(BOTH)
-        await asyncio.to_thread(rabbitmq.api, "DELETE", f"queues/{vhost}/{CHARGE.name}")
+        await send(transport, *(an_event(number) for number in range(3)))
+        await asyncio.to_thread(rabbitmq.api, "PUT", f"policies/{vhost}/small", small)
         await send(transport, *late)
 
         async def seen() -> bool:
-            return ((await transport.inspect()).undelivered or 0) > AT_A_TIME
+            return ((await transport.inspect()).held_back or 0) > AT_A_TIME
 
         await eventually(seen, within=30)
+
+
+async def test_what_came_due_without_a_queue_is_counted(amqp_url: str, vhost: str, rabbitmq: Broker):
+    async with opened_at(amqp_url, management_url=rabbitmq.http_url) as transport:
+        await transport.apply(BOTH)
+        await asyncio.to_thread(rabbitmq.api, "DELETE", f"queues/{vhost}/{CHARGE.name}")
+        await send(transport, an_event(1, queue=CHARGE.name, delay=1))
+
+        async def counted() -> bool:
+            report = await transport.inspect()
+            return (report.undelivered, report.undelivered_among) == (1, "events.undelivered")
+
+        await eventually(counted, within=30)
 
 
 class OffClock:

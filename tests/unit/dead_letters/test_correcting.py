@@ -43,6 +43,15 @@ def test_it_has_a_new_id_and_names_its_cause_and_keeps_all_else():
     assert '+  "order_id": 7' in correction.difference
 
 
+def test_it_goes_to_the_queue_that_the_dead_letter_names_where_it_lies_elsewhere():
+    entry = dead()
+    entry = replace(entry, message=replace(entry.message, queue=QUEUE))
+
+    correction = correct(entry, '{"order_id": 7}', Registry([OrderCreated]), Codec(), "events.undelivered")
+
+    assert correction.message.queue == QUEUE
+
+
 def test_the_same_correction_made_twice_has_the_same_id():
     entry = dead()
     ids = [

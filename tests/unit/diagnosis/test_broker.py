@@ -52,13 +52,28 @@ def test_alarms_that_are_not_known_are_not_told():
     assert list(of_broker.held_up_connections(report(connections=None))) == []
 
 
-@pytest.mark.parametrize(("undelivered", "is_found"), [(None, False), (0, False), (32, False), (33, True)])
-def test_retries_that_no_queue_takes_are_serious_when_they_hold_up_others(
-    undelivered: int | None, *, is_found: bool
+@pytest.mark.parametrize(("held_back", "is_found"), [(None, False), (0, False), (32, False), (33, True)])
+def test_retries_that_their_queue_does_not_take_are_serious_when_they_hold_up_others(
+    held_back: int | None, *, is_found: bool
 ):
-    found = list(of_broker.undelivered_delays(report(undelivered=undelivered)))
+    found = list(of_broker.held_back_delays(report(held_back=held_back)))
 
     assert [each.severity for each in found] == ([Severity.SERIOUS] if is_found else [])
+
+
+def test_what_came_due_without_a_queue_is_found_with_the_command_that_shows_it():
+    facts = report(undelivered=3, undelivered_among="events.undelivered")
+
+    (finding,) = of_broker.undelivered_delays(facts)
+
+    assert finding.severity is Severity.SERIOUS
+    assert finding.what.startswith("3 retries and delayed events came due")
+    assert finding.fix == "eventbus dead list events.undelivered"
+
+
+@pytest.mark.parametrize("undelivered", [None, 0])
+def test_where_nothing_came_due_without_a_queue_nothing_is_said(undelivered: int | None):
+    assert not list(of_broker.undelivered_delays(report(undelivered=undelivered)))
 
 
 def test_blocked_connections_are_named_a_few_of_them():
