@@ -10,6 +10,7 @@ from eventbus.event import Event
 from eventbus.ids import derived_event_id
 from eventbus.options import PublishOptions
 from eventbus.outgoing import Outgoing
+from eventbus.ready import Ready
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -80,19 +81,20 @@ class Context:
         """A structlog logger that carries service, subscription, event id, type and attempt."""
         return self._log(self)
 
-    async def publish(
+    def publish(
         self,
         event: Event | Envelope[Any] | str,
         data: dict[str, Any] | None = None,
         **options: Unpack[PublishOptions],
-    ) -> Envelope[Any]:
+    ) -> Ready[Envelope[Any]]:
         """Publish an event caused by this one. It leaves when the handler has succeeded, and not otherwise.
 
         A second run after a crash gives it the same event_id, so that a copy can be told from a new event.
+        `await` gives its envelope; a plain function, which cannot wait, has published it all the same.
         """
         outgoing = self._prepare(event, data, self._caused(options))
         self.outgoing.append(outgoing)
-        return outgoing.envelope
+        return Ready(outgoing.envelope)
 
     def returned(self, event: Event | Envelope[Any]) -> None:
         """Take an event that the handler returned."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -51,6 +52,23 @@ async def test_what_is_published_waits_for_the_handler_to_succeed():
     context = a_context(cause())
     envelope = await context.publish(OrderPaid())
     assert [outgoing.envelope for outgoing in context.outgoing] == [envelope]
+
+
+async def test_what_nobody_awaits_is_published_in_its_turn_and_can_be_awaited_anywhere_later():
+    context = a_context(cause())
+    first = context.publish(OrderPaid(), delay=1)
+    async with asyncio.TaskGroup() as group:
+        second = group.create_task(context.publish(OrderPaid()))
+    (third,) = await asyncio.gather(context.publish(OrderPaid()))
+
+    told = [await first, second.result(), third]
+    assert [outgoing.envelope for outgoing in context.outgoing] == told
+    assert await first is told[0]
+
+
+def test_what_breaks_a_rule_is_refused_at_once():
+    with pytest.raises(InvalidEvent):
+        a_context(cause()).publish("Order!", {})
 
 
 async def test_a_second_run_publishes_the_same_ids():

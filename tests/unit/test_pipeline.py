@@ -179,6 +179,16 @@ async def test_what_a_handler_returns_and_publishes_leaves_when_it_has_succeeded
     }
 
 
+async def test_a_plain_handler_publishes_though_it_cannot_await():
+    def handler(event: OrderCreated, context: Context) -> None:
+        context.publish("audit.written", {"n": 1})
+        context.publish(OrderPaid())
+
+    shop = bench(handler)
+    assert await shop.outcome(OrderCreated()) == Ack()
+    assert [each.event_type for each in shop.published] == ["audit.written", "order.paid"]
+
+
 async def test_a_second_run_publishes_under_the_same_ids():
     shop = bench(lambda event: [OrderPaid(), OrderPaid()])
     cause = wrapped(OrderCreated(), event_id="evt_1")
