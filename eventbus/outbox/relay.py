@@ -78,12 +78,15 @@ class Relay:
             self._task = asyncio.create_task(self._run(), name="eventbus relay")
 
     async def stop(self, *, within: float = TIMEOUT) -> None:
-        """The batch in hand is sent, if that takes no longer than so many seconds; the rest stays."""
+        """The batch in hand is sent, if that takes no longer than so many seconds; the rest stays.
+
+        While the broker is away, nothing is in hand but the question whether it is back.
+        """
         self._is_stopping = True
         task, self._task = self._task, None
         if task is None:
             return
-        if self._is_resting:
+        if self._is_resting or self._is_waiting:
             task.cancel()
         await asyncio.wait({task}, timeout=within)
         task.cancel()

@@ -255,6 +255,22 @@ async def test_stopping_takes_no_longer_than_its_bound_and_loses_nothing(
     assert await left(outbox) == ["1"]
 
 
+async def test_stopping_while_the_broker_is_away_takes_no_time_and_loses_nothing(
+    outbox: Outbox, broker: PickyTransport
+):
+    broker.is_away = True
+    await put(outbox, "1", "2")
+    relay = relay_of(outbox, broker, timeout=60)
+    await relay.start()
+    await eventually(lambda: broker.calls)
+    broker.sending.clear()
+    broker.is_away = False
+    await eventually(lambda: len(broker.calls) > 1)
+    async with asyncio.timeout(10):
+        await relay.stop(within=60)
+    assert await left(outbox) == ["1", "2"]
+
+
 async def test_stopping_an_idle_relay_takes_no_time(outbox: Outbox, broker: PickyTransport):
     await put(outbox, "1")
     relay = relay_of(outbox, broker)
