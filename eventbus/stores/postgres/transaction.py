@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -39,6 +39,8 @@ class PostgresTransaction:
                 "a connection of asyncpg needs the event loop, and a plain handler runs in a thread",
                 "Write the handler as `async def`.",
             )
+        if _is_lost(self._connection):
+            raise self._address.unavailable("the connection of this transaction is lost")
         return self._connection
 
     def execute(self, statement: str, *parameters: object) -> Coroutine[Any, Any, int]:
@@ -108,7 +110,7 @@ class Transactions:
             await self._finish(self._commit(connection, begun))
         except BaseException as error:
             transaction.has_ended = True
-            if connection.is_closed():  # the server went away; also where the handler was told so first
+            if _is_lost(connection):  # the server went away; also where the handler was told so first
                 if isinstance(error, PASSING):
                     raise explained(error, self._address) from error
             elif connection.is_in_transaction():
@@ -126,14 +128,14 @@ class Transactions:
             await connection.execute("SELECT")
             await begun.commit()
         except PASSING as error:
-            connection.terminate()
+            _terminate(connection)
             raise explained(error, self._address) from error
 
     async def _roll_back(self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction) -> None:
         try:
             await begun.rollback()
         except FAILURES:
-            connection.terminate()  # and the server rolls it back
+            _terminate(connection)  # and the server rolls it back
 
     async def _finish(self, step: Awaitable[None]) -> None:
         """To its end, also when it is cancelled meanwhile: nobody should have to guess what became of it."""
@@ -175,6 +177,19 @@ class Transactions:
             await pool.release(connection, timeout=1.0)
         except FAILURES:
             return
+
+
+def _is_lost(connection: PoolConnectionProxy[asyncpg.Record]) -> bool:
+    """A pool takes a connection back at once when it breaks, also while nobody uses it."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _terminate(connection: PoolConnectionProxy[asyncpg.Record]) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is lost, and the pool has it back
+        connection.terminate()
 
 
 def _in_a_loop() -> bool:

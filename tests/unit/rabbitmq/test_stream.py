@@ -18,11 +18,9 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from eventbus.rabbitmq.ask import Lost, Refused
-from eventbus.rabbitmq.frames import Parcel, ack, nack, publish_frames
 from eventbus.rabbitmq.listening import Confirm, Returned
 from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.tap import Tap
-from eventbus.rabbitmq.topology import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -276,29 +274,3 @@ async def test_who_speaks_no_amqp_is_not_listened_to_any_more(data: bytes, told:
     assert not heard.told
     assert isinstance(heard.error, ConnectionError)
     assert told in str(heard.error)
-
-
-@given(st.binary(max_size=40), st.integers(4, 30))
-def test_a_publish_is_what_pamqp_reads(body: bytes, max_body: int) -> None:
-    properties = ContentHeader(0, 0, Basic.Properties(message_id="evt")).marshal()[12:]
-    parcel = Parcel(Route("events", "order.créée", True), properties, body)
-    rest = b"".join(publish_frames(HOT, parcel, max_body))
-    parts: list[Any] = []
-    while rest:
-        size, channel, part = pamqp.frame.unmarshal(rest)
-        assert channel == HOT
-        parts.append(part)
-        rest = rest[size:]
-
-    publish, header, *bodies = parts
-    assert (publish.exchange, publish.routing_key, publish.mandatory) == ("events", "order.créée", True)
-    assert (header.body_size, header.properties.message_id) == (len(body), "evt")
-    assert b"".join(part.value for part in bodies) == body
-    assert all(0 < len(part.value) <= max_body for part in bodies)
-
-
-def test_answers_are_what_pamqp_writes() -> None:
-    assert ack(HOT, 2**40, multiple=True) == frames(HOT, Basic.Ack(2**40, True))
-    assert ack(HOT, 1) == frames(HOT, Basic.Ack(1, False))
-    assert nack(HOT, 5, requeue=True) == frames(HOT, Basic.Nack(5, False, True))
-    assert nack(HOT, 5, requeue=False) == frames(HOT, Basic.Nack(5, False, False))

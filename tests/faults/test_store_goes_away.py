@@ -1,0 +1,147 @@
+"""The store's server dies, or falls silent, under a running worker, and comes back (fault 26)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from structlog.testing import capture_logs
+
+from eventbus import Context, Event, Service, Transaction, subscribe
+from eventbus.stores.options import StoreOptions
+from tests.support.eventually import eventually
+from tests.support.load import bus_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventbus import Bus
+    from eventbus.settings import Settings
+    from tests.support.postgres_server import PostgresServer
+    from tests.support.redis_server import RedisServer
+
+BEFORE: Final = 30
+AFTER: Final = 10
+"""Events that are published before, and while, it is away."""
+AT_ONCE: Final = 5
+TIMEOUT: Final = 2.0
+"""Seconds in which the server has to answer; usually there are ten."""
+PATIENCE: Final = 60.0
+
+
+class Asked(Event, type="store.asked"):
+    number: int
+
+
+class Work:
+    """Handlers that are in hand when the server goes, and what they have come to."""
+
+    def __init__(self) -> None:
+        self.begun: Counter[int] = Counter()
+        self.ended: Counter[int] = Counter()
+        self.go_on = asyncio.Event()
+
+    async def do(self, number: int) -> None:
+        self.begun[number] += 1
+        await self.go_on.wait()
+
+    def leased(self) -> Service:
+        @subscribe(Asked, name="work", concurrency=AT_ONCE)
+        async def leased(event: Asked) -> None:
+            await self.do(event.number)
+            self.ended[event.number] += 1
+
+        return Service("shop", [leased])
+
+    def transactional(self) -> Service:
+        @subscribe(Asked, name="work", concurrency=AT_ONCE)
+        async def transactional(event: Asked, context: Context, transaction: Transaction) -> None:
+            await transaction.execute("INSERT INTO effect VALUES ($1)", event.number)
+            context.publish("store.answered", {"number": event.number})
+            await self.do(event.number)
+
+        return Service("shop", [transactional])
+
+
+def impatient_options(_: Settings) -> StoreOptions:
+    return StoreOptions(timeout=TIMEOUT)
+
+
+def told(logs: list[Any], event: str) -> list[Any]:
+    return [log for log in logs if log["event"] == event]
+
+
+async def through_an_outage(
+    bus: Bus, service: Service, work: Work, go: Callable[[], object], come_back: Callable[[], object]
+) -> list[Any]:
+    """The first handlers are in hand when it goes; the logs of it all."""
+    with capture_logs() as logs:
+        async with bus.running(service):
+            await bus.publish_many([Asked(number=n) for n in range(BEFORE)])
+            await eventually(lambda: len(work.begun) == AT_ONCE, within=PATIENCE)
+            await asyncio.to_thread(go)
+            work.go_on.set()
+            await eventually(lambda: told(logs, "store.unavailable"), within=PATIENCE)
+            await bus.publish_many([Asked(number=BEFORE + n) for n in range(AFTER)])
+            await asyncio.to_thread(come_back)
+            await eventually(lambda: told(logs, "store.available"), within=PATIENCE)
+            await eventually(lambda: len(work.begun) == BEFORE + AFTER, within=PATIENCE)
+    assert not [*told(logs, "event.retried"), *told(logs, "event.dead_lettered")]
+    return logs
+
+
+async def answers(bus: Bus) -> set[str | None]:
+    """The ids of the events that handlers have published, as far as the broker has them."""
+    end = (await bus.transport.log_bounds()).end
+    async with bus.transport.log("first", until=end) as batches:
+        messages = [entry.message async for batch in batches for entry in batch]
+    return {message.event_id for message in messages if message.routing_key == "store.answered"}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventbus.keeping.store_options", impatient_options)
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_of_postgresql_each_effect_is_there_once(amqp_url: str, postgres: PostgresServer, how: str):
+    work = Work()
+    go, come_back = (postgres.kill, postgres.start) if how == "killed" else (postgres.pause, postgres.resume)
+    async with bus_to(amqp_url, store=postgres.url) as bus:
+        store = bus.kept.store
+        assert store is not None
+        async with store.transaction() as transaction:
+            await transaction.execute("CREATE TABLE effect (number INTEGER)")
+
+        await through_an_outage(bus, work.transactional(), work, go, come_back)
+
+        async with store.transaction() as transaction:
+            rows = await transaction.fetch("SELECT number FROM effect")
+        assert sorted(row["number"] for row in rows) == [*range(BEFORE + AFTER)]
+
+        async def all_answered() -> bool:
+            return len(await answers(bus)) == BEFORE + AFTER
+
+        await eventually(all_answered, within=PATIENCE)
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_of_redis_no_handler_runs_twice(amqp_url: str, redis: RedisServer, how: str):
+    work = Work()
+    go, come_back = (redis.kill, redis.start) if how == "killed" else (redis.pause, redis.resume)
+    async with bus_to(amqp_url, store=redis.url) as bus:
+        await through_an_outage(bus, work.leased(), work, go, come_back)
+
+    assert work.ended == dict.fromkeys(range(BEFORE + AFTER), 1)
+
+
+async def test_of_postgresql_no_handler_without_a_transaction_runs_twice(
+    amqp_url: str, postgres: PostgresServer
+):
+    work = Work()
+    async with bus_to(amqp_url, store=postgres.url) as bus:
+        await through_an_outage(bus, work.leased(), work, postgres.kill, postgres.start)
+
+    assert work.ended == dict.fromkeys(range(BEFORE + AFTER), 1)
