@@ -15,6 +15,7 @@ from eventbus.transport import Drift
 
 _APPLY: Final = "eventbus topology apply"
 _RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {_APPLY}"
+_DECLARE_ANEW: Final = f"delete it, then {_APPLY}, for every service: its bindings go with it"
 _NOT_FOUND: Final = 404
 _NOT_PERMITTED: Final = 403
 
@@ -42,11 +43,9 @@ def _exchanges(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[D
             yield Drift("missing", what, "no such exchange", _APPLY)
         elif there["type"] != exchange.type or not there["durable"]:
             kind = f"{'durable' if there['durable'] else 'transient'} {there['type']}"
-            yield Drift(
-                "changed", what, f"it is {kind}, not durable {exchange.type}", f"delete it, then {_APPLY}"
-            )
+            yield Drift("changed", what, f"it is {kind}, not durable {exchange.type}", _DECLARE_ANEW)
         elif differences := list(_differences(exchange.arguments, there["arguments"])):
-            yield Drift("changed", what, "; ".join(differences), f"delete it, then {_APPLY}")
+            yield Drift("changed", what, "; ".join(differences), _DECLARE_ANEW)
 
 
 def _queues(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
