@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from eventbus.archive import Archive, Copied
+from eventbus.archive import Archive, ArchiveMoved, Copied
 from eventbus.clock import Clock
 from eventbus.codec import Codec
 from eventbus.errors import LogReplaced, Unreadable, describe
@@ -110,6 +110,10 @@ class Archiving:
                     self._log.error("archive.unavailable", problem=describe(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+            except ArchiveMoved as error:
+                if pause == FIRST_PAUSE or error.actual != next_offset:
+                    raise
+                break  # by the try before, which was done later than its answer was waited for
             else:
                 self.copied += new
                 break

@@ -98,6 +98,7 @@ class Bus:
             await self._close()
             raise
         self._is_open = True
+        await self.kept.send_on()
         return self
 
     async def __aexit__(
@@ -133,6 +134,7 @@ class Bus:
         if services:
             worker = await opening.insist(lambda: self.start(*services))
             running.push_async_callback(worker.stop)
+        await self.kept.send_on()  # and not before the services' queues are there
         opening.succeeded(None if worker is None else worker.complete)
 
     async def publish(
@@ -189,7 +191,7 @@ class Bus:
         self._must_be_open()
         handling_time.check(services, self.transport.handling_limit)
         for service in services:
-            _check_name(service, self.settings.namespace)
+            service.check_namespace(self.settings.namespace)
             self.registry.learn(service.events())
         needs = any(needs_store(member) for service in services for member in service)
         shared = await self.kept.service_store() if needs else None
@@ -290,11 +292,3 @@ def _namespace_of(module: str) -> dict[str, Any]:
         raise ConfigurationError(
             f"EVENTBUS_SCHEMAS names {module!r}, which cannot be imported: {error}."
         ) from error
-
-
-def _check_name(service: Service, namespace: str) -> None:
-    if service.name == namespace:
-        raise ConfigurationError(
-            f"service {service.name!r} has the name of the namespace, "
-            "and its queues those of eventbus itself: rename one of them."
-        )

@@ -104,7 +104,11 @@ class Spooling(Sending):
             raise
         self._spool = spool
         self._relay = Relay(outbox, self._transport, where=where)
-        await self._relay.start()
+
+    async def send_on(self) -> None:
+        """The broker was reached: what waits here begins to leave."""
+        if self._relay is not None:
+            await self._relay.start()
 
     async def close(self) -> None:
         """What waits stays, for the next process that opens it."""
@@ -160,6 +164,7 @@ class Kept:
         self._archive: Archive | None = None
         self._turn = asyncio.Lock()
         self._is_open = False
+        self._is_sending_on = False
         self.sending: Sending | None = None
         """None: an error, where the broker is away."""
         self.store = make_store(settings, clock=clock) if settings.store is not None else None
@@ -184,6 +189,17 @@ class Kept:
             await self.close()
             raise
         self._is_open = True
+
+    async def send_on(self) -> None:
+        """The broker was reached, and all is declared: what waits here begins to leave.
+
+        Not before: in an alarm, a connection that has published carries out no declaration either.
+        """
+        self._is_sending_on = True
+        if self._spooling is not None:
+            await self._spooling.send_on()
+        if self._relay is not None:
+            await self._relay.start()
 
     def takes(self, options: PublishOptions) -> bool:
         """Whether an event that is published so needs no broker that was reached: it is kept here."""
@@ -232,7 +248,7 @@ class Kept:
 
     async def close(self) -> None:
         """What waits stays, for the next process that opens it."""
-        self._is_open = False
+        self._is_open = self._is_sending_on = False
         spooling = [] if self._spooling is None else [self._spooling.close()]
         # Each relay waits for its last send: side by side, or both would take twice as long as one may.
         ended = await asyncio.gather(self._close_store(), *spooling, return_exceptions=True)
@@ -258,7 +274,8 @@ class Kept:
         self._opened = store
         if self._settings.relay == "on" and store.outbox is not None:
             self._relay = relay_of(store, self._transport)
-            await self._relay.start()
+            if self._is_sending_on:
+                await self._relay.start()
         return store
 
     def _usual_store(self) -> Store:

@@ -61,6 +61,14 @@ class Service:
     def topology(self) -> Topology:
         return Topology(tuple(member.spec for member in self.members))
 
+    def check_namespace(self, namespace: str) -> None:
+        """Raises `ConfigurationError` where its queues would have the names of eventbus itself."""
+        if self.name == namespace:
+            raise ConfigurationError(
+                f"service {self.name!r} has the name of the namespace, "
+                "and its queues those of eventbus itself: rename one of them."
+            )
+
     def events(self) -> Registry:
         """The event classes that this service can see: its topics', its annotations', and their modules'."""
         seen = Registry()

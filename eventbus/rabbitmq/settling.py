@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,15 @@ from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.topology import MAX_DELAY, Names, Route
 from eventbus.transport import Delivery, Message
+from eventbus.waiting import stopped
 
 _SHORTEST_STAY: Final = 1.0
 """Seconds; what is shorter than the delay network's first level is slept through, the delivery being held."""
-_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between the attempts to get a copy confirmed. Handing the delivery back at once would make a hot
-loop that uses up the queue's delivery limit."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+"""Seconds between the attempts to get a copy confirmed; doubled from the first to the longest."""
+_SHARE_HELD: Final = 0.5
+"""Of the time that the broker lets a delivery be held: so long it waits for its copy."""
 _LONGEST_ERROR: Final = 500
 
 
@@ -47,12 +51,12 @@ class Settler:
         self._names = names
         self._options = options
         self._clock = clock
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._log = get_logger("eventbus.rabbitmq").bind(queue=queue)
 
     def stop(self) -> None:
         """From now on a copy that cannot be confirmed at once sends its delivery back to the queue."""
-        self._is_stopping = True
+        self._stopping.set()
 
     async def settle(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
         acked: defaultdict[Intake, list[int]] = defaultdict(list)
@@ -100,14 +104,15 @@ class Settler:
         await self._copy(copies)
 
     async def _copy(self, copies: list[_Copy]) -> None:
-        """Ack each when its copy is confirmed; what never is goes back to its queue."""
-        pauses = iter(_PAUSES)
+        """Ack each when its copy is confirmed. Until then it is held: from its queue it would be handled
+        again, before its time, and as the same attempt."""
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        held_until = loop.time() + _SHARE_HELD * (self._options.consumer_timeout or math.inf)
         while copies := await self._try_to_copy(copies):
-            pause = None if self._is_stopping else next(pauses, None)
-            if pause is None:
+            if await stopped(self._stopping, within=pause) or loop.time() > held_until:
                 await _each_intake([copy.handle for copy in copies], Intake.requeue)
                 return
-            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _try_to_copy(self, copies: list[_Copy]) -> list[_Copy]:
         """Those that have no confirmed copy yet."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -96,6 +98,33 @@ async def test_in_an_alarm_publishers_are_told_in_time_and_consumers_go_on(
             await asyncio.to_thread(node.ctl, command, cleared)
         await publishing_works_again(publishing)
         await all_handled(ledger)
+
+
+async def test_a_worker_that_starts_in_an_alarm_with_something_to_send_handles_what_is_there(
+    node: RabbitNode, node_url: str, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    place = tmp_path / "shop.db"
+    store = f"sqlite:///{place}"
+    async with bus_to(node_url, store=store, relay="off") as bus:
+        await bus.transport.apply(auditing(ledger).topology)
+        for _ in range(10):
+            assert await Publishing(bus, ledger).publish(new_event_id())
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            await bus.publish(TYPE, {"order_id": 1}, transaction=connection)
+            connection.execute("COMMIT")
+
+    command, raised, cleared = ALARMS["memory"]
+    await asyncio.to_thread(node.ctl, command, raised)
+    try:
+        async with bus_to(node_url, store=store) as bus:
+            await eventually(
+                lambda: [line for line in caplog.messages if line.startswith("broker.blocked")], within=15
+            )
+            async with bus.running(auditing(ledger)):
+                await all_handled(ledger)
+    finally:
+        await asyncio.to_thread(node.ctl, command, cleared)
 
 
 async def refused(publishing: Publishing) -> bool:

@@ -44,6 +44,45 @@ async def test_without_a_dead_letter_queue_the_message_stays_until_there_is_one_
         assert dead.message.event_id == event_id
 
 
+async def test_until_a_dead_letter_has_a_queue_its_handler_does_not_run_again(
+    rabbitmq: Broker,
+    vhost: str,
+    amqp_url: str,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("eventbus.rabbitmq.settling._FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("eventbus.rabbitmq.settling._LONGEST_PAUSE", 0.05)
+    runs: list[str] = []
+
+    async def reject(context: Context) -> None:
+        runs.append(context.envelope.event_id)
+        raise Reject("no such order")
+
+    async with bus_to(amqp_url) as bus:
+        async with bus.running(auditing(ledger, reject)):
+            await asyncio.to_thread(rabbitmq.api, "DELETE", f"queues/{vhost}/{SEEN}.dead")
+            first, second = new_event_id(), new_event_id()
+            assert await Publishing(bus, ledger).publish(first)
+            await eventually(lambda: len(lines(caplog, "copy.failed")) >= 20, within=30)
+            assert runs == [first]
+            await bus.transport.apply(auditing(ledger).topology)
+            (dead,) = await eventually(lambda: bus.transport.dead_letters(SEEN, limit=10), within=20)
+            assert (dead.message.event_id, dead.reason, runs) == (first, "rejected", [first])
+
+            await asyncio.to_thread(rabbitmq.api, "DELETE", f"queues/{vhost}/{SEEN}.dead")
+            caplog.clear()
+            assert await Publishing(bus, ledger).publish(second)
+            await eventually(lambda: lines(caplog, "copy.failed"), within=20)
+
+        async def back_in_its_queue() -> bool:
+            (stats,) = await bus.transport.stats([SEEN])
+            return stats.ready == 1
+
+        await eventually(back_in_its_queue, within=20)
+
+
 async def test_a_queue_that_is_deleted_under_a_running_worker_is_declared_again_and_the_log_says_so(
     rabbitmq: Broker, vhost: str, amqp_url: str, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ):

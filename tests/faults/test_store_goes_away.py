@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -105,10 +107,45 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventbus.keeping.store_options", impatient_options)
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen"])
+def read_only(postgres: PostgresServer) -> None:
+    """As a primary that has become a standby: whoever connects from now on may not write."""
+    psql(
+        postgres,
+        "ALTER DATABASE postgres SET default_transaction_read_only = on",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = 'postgres'",
+    )
+
+
+def writable(postgres: PostgresServer) -> None:
+    """For whoever connects from now on; a session keeps what it began with."""
+    psql(
+        postgres,
+        "SET default_transaction_read_only = off",
+        "ALTER DATABASE postgres RESET default_transaction_read_only",
+    )
+
+
+def psql(postgres: PostgresServer, *statements: str) -> None:
+    async def execute() -> None:
+        connection = await asyncpg.connect(postgres.url, timeout=30)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close(timeout=5)
+
+    asyncio.run(execute())
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen", "read-only"])
 async def test_of_postgresql_each_effect_is_there_once(amqp_url: str, postgres: PostgresServer, how: str):
     work = Work()
-    go, come_back = (postgres.kill, postgres.start) if how == "killed" else (postgres.pause, postgres.resume)
+    go, come_back = {
+        "killed": (postgres.kill, postgres.start),
+        "frozen": (postgres.pause, postgres.resume),
+        "read-only": (partial(read_only, postgres), partial(writable, postgres)),
+    }[how]
     async with bus_to(amqp_url, store=postgres.url) as bus:
         store = bus.kept.store
         assert store is not None

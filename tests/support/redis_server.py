@@ -25,14 +25,14 @@ from tests.support.server_process import ServerProcess
 class RedisServer:
     """One that a test may kill, freeze and start again, on the same port."""
 
-    def __init__(self, lifeline: Path, *, appendonly: bool = False) -> None:
+    def __init__(self, lifeline: Path, *, appendonly: bool = False, password: str | None = None) -> None:
         """`lifeline` is the directory of one; nothing runs yet.
 
         With `appendonly` it keeps over a kill what it has answered for; otherwise it starts empty again.
         """
         self._process = ServerProcess(lifeline, "redis")
         port = free_ports(1)[0]
-        password = f"{random.getrandbits(128):x}"
+        password = password or f"{random.getrandbits(128):x}"
         self.url = f"redis://:{password}@127.0.0.1:{port}/0"
         self._configuration = self._process.home / "redis.conf"
         self._configuration.touch(mode=0o600)

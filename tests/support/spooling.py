@@ -58,6 +58,7 @@ async def spooling_to(url: str, path: Path, **settings: Any) -> AsyncIterator[Sh
         with suppress(BrokerUnreachable):
             await transport.open()
             await transport.apply(Topology((QUEUE,)))
+        await spooling.send_on()
         publisher = Publisher(
             transport,
             source="shop",

@@ -48,8 +48,10 @@ PASSING: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,
     asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
-"""What may work when it is asked again: the server restarts, the disk is full, a lock was not to be had."""
+"""What may work when it is asked again: the server restarts, the disk is full, a lock was not to be had, and
+the connection leads to what was the primary."""
 
 
 async def connect(address: Address, timeout: float) -> Connection:

@@ -61,6 +61,9 @@ class Lane:
             connection = self._connection = await self._connect()
         try:
             return await question(connection)
+        except asyncpg.ReadOnlySQLTransactionError:  # a fresh one may lead to the primary
+            connection.terminate()
+            raise
         except asyncpg.PostgresError:
             raise
         except BaseException:  # it may be in the middle of anything

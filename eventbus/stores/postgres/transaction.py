@@ -65,6 +65,8 @@ class PostgresTransaction:
         try:
             return await answer
         except PASSING as error:
+            if isinstance(error, asyncpg.InterfaceError) and not _is_lost(self._connection):
+                raise  # of the handler's own: two statements at once, or too few parameters
             raise explained(error, self._address) from error
 
 
@@ -110,6 +112,8 @@ class Transactions:
             await self._finish(self._commit(connection, begun))
         except BaseException as error:
             transaction.has_ended = True
+            if _is_read_only(error):
+                _terminate(connection)  # another one may lead to the primary
             if _is_lost(connection):  # the server went away; also where the handler was told so first
                 if isinstance(error, PASSING):
                     raise explained(error, self._address) from error
@@ -185,6 +189,11 @@ def _is_lost(connection: PoolConnectionProxy[asyncpg.Record]) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True
+
+
+def _is_read_only(error: BaseException) -> bool:
+    """Told by the driver, or by a store that has explained it."""
+    return any(isinstance(each, asyncpg.ReadOnlySQLTransactionError) for each in (error, error.__cause__))
 
 
 def _terminate(connection: PoolConnectionProxy[asyncpg.Record]) -> None:

@@ -10,7 +10,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from redis import asyncio as redis_asyncio
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from eventbus.errors import ConfigurationError, describe
 from eventbus.store import StoreUnavailable
@@ -69,6 +75,8 @@ class Server:
         except TimeoutError as error:
             raise StoreUnavailable(self.address.url, f"no answer within {self._timeout:g} s") from error
         except (RedisError, OSError) as error:
+            if isinstance(error, ReadOnlyError):  # fresh connections may lead to the new primary
+                await self.client.connection_pool.disconnect()
             raise StoreUnavailable(self.address.url, describe(error)) from error
 
     async def close(self) -> None:

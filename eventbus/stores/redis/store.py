@@ -20,7 +20,7 @@ from importlib.resources import files
 from typing import Final, cast
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import ConfigurationError
@@ -129,8 +129,12 @@ class Owner:
         """What fails is tried again with the next beat."""
         with self._client as client:
             while not self._stopped.wait(self._beat):
-                with suppress(RedisError, OSError):
+                try:
                     client.set(self.key, "1", px=self.lease)
+                except ReadOnlyError:  # as in `Server.asked`
+                    client.connection_pool.disconnect()
+                except (RedisError, OSError):
+                    continue
             with suppress(RedisError, OSError):
                 client.delete(self.key)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,13 +12,14 @@ import pytest
 import pytest_asyncio
 
 from eventbus import Bus
-from eventbus.archive import Archive, ArchiveMoved
+from eventbus.archive import Archive, ArchiveMoved, Copied
 from eventbus.archives.opening import archive_for
 from eventbus.archiving import Archiving, Beginning, beginning
 from eventbus.clock import SystemClock
 from eventbus.codec import Codec
 from eventbus.history import History, Place
 from eventbus.settings import Settings
+from eventbus.store import StoreUnavailable
 from eventbus.transport import LogBounds, Message, Topology
 from tests.integration.history.events import Booked, bookings
 from tests.support.broker import Broker
@@ -163,6 +164,31 @@ async def test_what_is_not_read_of_a_deleted_log_is_told_to_be_missing(
     assert sum(piece.missing for piece in told) == until - (read or 0)
     assert not any(piece.messages for piece in told)
     assert told[-1].place == Place(offset=until)
+
+
+async def test_what_was_appended_after_its_answer_was_waited_for_is_not_another_process(
+    bus: Bus, archive: Archive, monkeypatch: pytest.MonkeyPatch
+):
+    """As where the server takes long to commit: it still tells the old place, and then the new one."""
+    append, calls = archive.append, 0
+
+    async def late(entries: Sequence[Copied], *, expected: int | None, next_offset: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise StoreUnavailable(archive.url, "it does not answer in time")
+        new = await append(entries, expected=expected, next_offset=next_offset)
+        if calls == 2:
+            raise ArchiveMoved(archive.url, expected, next_offset)
+        return new
+
+    monkeypatch.setattr(archive, "append", late)
+    await bus.publish_many(bookings(3))
+    await copying(bus, archive).catch_up()
+    await bus.publish_many(bookings(3, 3))
+    await copying(bus, archive).catch_up()
+
+    assert len(await archive.read(0, limit=1000)) == 6
 
 
 async def test_a_second_one_that_copies_to_the_same_archive_says_so(bus: Bus, archive: Archive):

@@ -292,9 +292,3 @@ async def test_a_server_that_crashes_and_returns_is_used_again_and_remembers(
     async with store.transaction() as transaction:
         assert await transaction.fetch("SELECT 1 AS one") == [{"one": 1}]
     await store.close()
-
-
-async def test_a_thread_is_told_that_the_connection_needs_the_event_loop(store: PostgresStore) -> None:
-    async with store.transaction() as transaction:
-        with pytest.raises(WrongTransaction, match="needs the event loop"):
-            await asyncio.to_thread(lambda: transaction.connection)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
@@ -16,12 +20,15 @@ from eventbus.settings import Settings
 from eventbus.store import Claim, InboxKey, Store, StoreUnavailable
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
+from eventbus.stores.redis.store import RedisStore
 from eventbus.testing import TestBus
+from tests.conftest import RUN_DIRECTORY
 from tests.support.eventually import eventually
 from tests.support.handling import wrapped
 from tests.support.redis_server import RedisServer
 
 KEY = InboxKey("payment.charge", "evt_1")
+OTHER = InboxKey("payment.charge", "evt_2")
 QUICK = StoreOptions(timeout=1.0, lease=30.0)
 
 
@@ -211,3 +218,69 @@ async def test_a_handler_that_asks_for_a_transaction_is_refused(redis_url: str):
     with pytest.raises(InvalidSubscription, match="transaction"):
         async with TestBus(Service("shop", [answer]), settings=Settings(store=redis_url)):
             pass
+
+
+@asynccontextmanager
+async def name_for(*servers: RedisServer) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """A URL that leads to the first of them, and after the call to the next; open connections stay."""
+    turn = iter(servers)
+    leads_to = next(turn)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def move() -> None:
+        nonlocal leads_to
+        leads_to = next(turn)
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to = await asyncio.open_connection("127.0.0.1", urlsplit(leads_to.url).port)
+        tasks.update(asyncio.create_task(each) for each in (pump(reader, to[1]), pump(to[0], writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    url = servers[0].url.replace(
+        f":{urlsplit(servers[0].url).port}/", f":{server.sockets[0].getsockname()[1]}/"
+    )
+    try:
+        yield url, move
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_primary_that_became_a_replica_is_left_for_the_new_one(
+    redis: RedisServer, pytestconfig: pytest.Config
+):
+    """Its name leads elsewhere then, and who is connected to it stays."""
+    other = RedisServer(pytestconfig.stash[RUN_DIRECTORY], password=urlsplit(redis.url).password)
+    other.start()
+    try:
+        async with name_for(redis, other) as (url, move):
+            store = store_for(url, StoreOptions(timeout=1.0, lease=1.5))
+            await store.open()
+            assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
+            await store.inbox.exchange(complete=[KEY])
+
+            move()
+            with Redis.from_url(redis.url) as client:  # pyright: ignore[reportUnknownMemberType]  their keywords
+                client.execute_command("REPLICAOF", "127.0.0.1", "1")  # pyright: ignore[reportUnknownMemberType]
+
+            with pytest.raises(StoreUnavailable, match="read only replica"):
+                await store.inbox.exchange(claim=[OTHER])
+            assert (await store.inbox.exchange(claim=[OTHER])).claims == [Claim.OURS]
+            assert isinstance(store, RedisStore)
+            assert store._owner is not None
+            with Redis.from_url(other.url) as client:  # pyright: ignore[reportUnknownMemberType]  their keywords
+                client.delete(store._owner.key)
+                await eventually(partial(client.exists, store._owner.key), within=10)  # it says that it lives
+            await store.close()
+    finally:
+        other.remove()
