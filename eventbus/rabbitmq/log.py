@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -109,7 +109,7 @@ class Log:
             try:
                 async for batch in reader.batches():
                     if batch:
-                        yield batch
+                        yield await self._really_missing(batch)
                     resume = reader.next_offset
                     pauses.reset()
                     if _is_through(resume, until):
@@ -119,6 +119,20 @@ class Log:
             if self.link.state is LinkState.CLOSED:
                 return
             reader = await self._again(resume, until, pauses)
+
+    async def _really_missing(self, batch: Sequence[LogEntry]) -> Sequence[LogEntry]:
+        """A leap in the offsets is what retention has removed, or a note of the broker's own among them."""
+        if not any(entry.missing for entry in batch):
+            return batch
+        try:
+            async with asyncio.timeout(self.options.answer_timeout), self._reading("first") as oldest:
+                first = await oldest.offset_of(None)
+        except (TimeoutError, Lost, BrokerUnreachable, TopologyError):
+            return batch  # rather told than passed over
+        return [
+            replace(entry, missing=0) if entry.missing and first <= entry.offset - entry.missing else entry
+            for entry in batch
+        ]
 
     async def _first(self, start: LogStart, until: int | None) -> _Reader:
         try:
@@ -180,18 +194,23 @@ def _is_through(place: LogStart, until: int | None) -> bool:
 class _Reader:
     """Reading over one channel, until that is lost. The marks of `Log.bounds` are no entries."""
 
-    def __init__(self, wire: Wire, log: Log, first_offset: int, until: int | None) -> None:
+    def __init__(self, wire: Wire, log: Log, first_offset: int | None, until: int | None) -> None:
+        """`first_offset`: None where only the broker knows it."""
         self._wire = wire
         self._names = log.names
-        self._first_offset = first_offset
+        self._first_offset = first_offset or 0
+        self._is_expected = first_offset is not None
+        """Whether the offset that comes next is known."""
+        self._leap = 0
+        """Offsets that did not come, since the last entry."""
         self._until = until
         self._arrived: list[LogEntry] = []
         self._marks: dict[str, int] = {}
         self._oldest: int | None = None
         self._last_tag = 0
-        self._last_offset = first_offset - 1
+        self._last_offset = self._first_offset - 1
         self._wake = asyncio.Event()
-        self.next_offset = first_offset
+        self.next_offset = self._first_offset
         """The one after all that has been given out."""
         wire.listen(on_arrival=self._take)
         wire.lost.add_done_callback(lambda _: self._wake.set())
@@ -200,7 +219,7 @@ class _Reader:
     async def open(cls, log: Log, start: LogStart, until: int | None, *, within: float) -> _Reader:
         wire = await log.link.channel(within=within)
         offset: Any = max(0, start) if isinstance(start, int) else start
-        reader = cls(wire, log, offset if isinstance(offset, int) else 0, until)
+        reader = cls(wire, log, offset if isinstance(offset, int) else None, until)
         prefetch = log.options.log_prefetch
         try:
             await wire.consume(log.names.log, prefetch=prefetch, within=within, arguments={_OFFSET: offset})
@@ -257,12 +276,15 @@ class _Reader:
         except BadProperties:
             properties, read = _UNREAD, bare_message_of
             offset = _offset_among(arrival.header, self._last_offset + 1)
+        self._leap += max(0, offset - self._last_offset - 1) if self._is_expected else 0
+        self._is_expected = True
         self._last_offset = max(self._last_offset, offset)
         self._oldest = offset if self._oldest is None else self._oldest
         if arrival.exchange == self._names.redeliver:
             self._marks[properties.message_id or ""] = offset
         elif offset >= self._first_offset and (self._until is None or offset < self._until):
-            self._arrived.append(LogEntry(offset, read(self._names, arrival), None))
+            self._arrived.append(LogEntry(offset, read(self._names, arrival), None, self._leap))
+            self._leap = 0
 
 
 def _offset_among(header: bytes, expected: int) -> int:

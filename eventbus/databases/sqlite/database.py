@@ -74,7 +74,7 @@ def prepare(address: Address, schema: Schema, timeout: float) -> None:
         with closing(connect(address, sqlite3.Connection, durable=True)) as connection:
             if address.file is not None:
                 patiently(lambda: _use_wal(connection, address), timeout)
-            if not schema.is_current(connection):
+            if not patiently(lambda: schema.is_current(connection), timeout):
                 in_transaction(connection, lambda: schema.migrate(connection, address), timeout)
     except sqlite3.Error as error:
         raise explained(error, address) from error

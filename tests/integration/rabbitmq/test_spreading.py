@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SECOND = "publishing more"
 
 
+async def declare(amqp_url: str) -> None:
+    """By another process: whoever declares a queue has the connection that consumes, too."""
+    async with opened_at(amqp_url) as transport:
+        await transport.apply(Topology((CHARGE,)))
+
+
 async def send_side_by_side(
     transport: RabbitMQTransport, calls: int, size: int, *, until: Callable[[], bool] = lambda: True
 ) -> list[list[Message]]:
@@ -63,8 +69,8 @@ async def drain(transport: RabbitMQTransport, last: set[str | None]) -> list[str
 async def test_calls_of_many_events_side_by_side_take_two_connections_each_in_its_order(
     amqp_url: str,
 ) -> None:
+    await declare(amqp_url)
     async with FaultProxy.between(amqp_url) as (proxy, url), opened_at(url) as transport:
-        await transport.apply(Topology((CHARGE,)))
         await send_side_by_side(transport, 4, MANY, until=lambda: proxy.accepted == 2)
         calls = await send_side_by_side(transport, 4, 5 * MANY)
         assert proxy.accepted == 2
@@ -78,9 +84,8 @@ async def test_calls_of_many_events_side_by_side_take_two_connections_each_in_it
 
 
 async def test_small_calls_and_one_large_call_after_another_take_one_connection(amqp_url: str) -> None:
+    await declare(amqp_url)
     async with FaultProxy.between(amqp_url) as (proxy, url), opened_at(url) as transport:
-        await transport.apply(Topology((CHARGE,)))
-
         await send_side_by_side(transport, 20, MANY - 1)
         await send_side_by_side(transport, 1, 10 * MANY)
 
@@ -103,8 +108,8 @@ async def test_where_no_second_connection_is_to_be_had_all_goes_over_the_first(
 async def test_a_second_connection_that_the_broker_has_closed_is_replaced(
     amqp_url: str, rabbitmq: Broker, vhost: str
 ) -> None:
+    await declare(amqp_url)
     async with FaultProxy.between(amqp_url) as (proxy, url), opened_at(url) as transport:
-        await transport.apply(Topology((CHARGE,)))
         await send_side_by_side(transport, 4, MANY)
         assert await eventually(lambda: close_connections(rabbitmq, vhost, SECOND), within=15)
 
