@@ -1,4 +1,4 @@
-"""A store in a SQLite file, for the tests of what is SQLite's own; other stores' tests have theirs."""
+"""A store in a SQLite file, for the tests of what is SQLite's own, and one on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from eventbus.stores.postgres.store import PostgresStore
 from eventbus.stores.sqlite.store import SqliteStore
 
 
@@ -19,6 +20,14 @@ def path(tmp_path: Path) -> Path:
 @pytest_asyncio.fixture
 async def store(path: Path) -> AsyncGenerator[SqliteStore]:
     store = SqliteStore(f"sqlite:///{path}")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def postgres_store(postgres_url: str) -> AsyncGenerator[PostgresStore]:
+    store = PostgresStore(postgres_url)
     await store.open()
     yield store
     await store.close()

@@ -34,12 +34,9 @@ def a_message(event_id: str = "evt_1") -> Message:
     return Message(b"{}", "order.created", event_id=event_id)
 
 
-@pytest_asyncio.fixture
-async def store(postgres_url: str) -> AsyncGenerator[PostgresStore]:
-    store = PostgresStore(postgres_url)
-    await store.open()
-    yield store
-    await store.close()
+@pytest.fixture
+def store(postgres_store: PostgresStore) -> PostgresStore:
+    return postgres_store
 
 
 @pytest_asyncio.fixture
