@@ -82,12 +82,41 @@ class Committed:
             async with self._store.transaction() as transaction:
                 yield transaction
             return
-        async with self._session.make_session() as session, session.begin():
+        async with _begun(self._session, self._store) as session:
             yield session
 
 
+@asynccontextmanager
+async def _begun(asked: InTransaction, store: Store) -> AsyncGenerator[Any]:
+    """A session in its transaction; raises `StoreUnavailable` where the database has gone from under it.
+
+    Whose fault an error of the handler is, the connection knows: the handler may use other databases, and
+    the network, which fail in the same words. What fails before or after it can only be ours.
+    """
+    of_the_handler: BaseException | None = None
+    try:
+        async with asked.make_session() as session, session.begin():
+            connection = await session.connection()
+            try:
+                yield session
+            except BaseException as raised:
+                if not connection.invalidated:
+                    of_the_handler = raised
+                raise
+    except EventBusError:
+        raise
+    except Exception as error:
+        if error is not of_the_handler and (told := store.passing(error)) is not None:
+            raise told from error
+        raise
+
+
 class ClaimLost(EventBusError):
-    """Another process has taken the event over while this one handled it: its transaction is rolled back."""
+    """Somebody else has the event by now, or has handled it: this transaction is rolled back.
+
+    Another process, because this one gave no sign of life; or a transaction of this one's own, whose COMMIT
+    was not answered in time, and which was carried out after all.
+    """
 
     def __init__(self, subscription: str, event_ids: list[str]) -> None:
         self.subscription = subscription

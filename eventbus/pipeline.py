@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventbus.codec import Codec
 from eventbus.context import Context
-from eventbus.effect import Effect
+from eventbus.effect import ClaimLost, Effect
 from eventbus.errors import describe, shorten
 from eventbus.handler import Handler
 from eventbus.headers import replay_id, rerun_of
@@ -79,6 +79,8 @@ class Pipeline:
             await self._onion(self._context(readable))
         except StoreUnavailable:
             return await self._handle_again(readable)
+        except ClaimLost as lost:
+            return await self._handle_again(readable, lost)
         except BaseException as raised:  # noqa: BLE001 -- the policy decides what it means
             return self._all_failed(readable, raised)
         else:
@@ -113,15 +115,19 @@ class Pipeline:
         self._stopping.set()
         self._admission.stop()
 
-    async def _handle_again(self, readable: Sequence[Readable]) -> list[Ended]:
+    async def _handle_again(
+        self, readable: Sequence[Readable], failure: StoreUnavailable | ClaimLost | None = None
+    ) -> list[Ended]:
         """When the store is back: either all of it is true or nothing, and it knows which.
 
         That run costs no attempt, and there is one: what wants a store a second time although the inbox
         answers is a failure like any other. It may be a statement that takes too long, or another store.
         Only a transaction that cannot even begin is tried for as long as it takes.
+
+        `failure`: of those that have had it. A claim that was lost is one only where nobody else, a former
+        transaction of ours included, turns out to have handled the event.
         """
         ended: list[Ended] = []
-        failure: StoreUnavailable | None = None
         while not self._stopping.is_set():
             readable = await self._admit_again(readable, ended)
             if not readable:
@@ -136,6 +142,8 @@ class Pipeline:
                     await stopped(self._stopping, within=PAUSE)
                 else:
                     failure = error
+            except ClaimLost as lost:
+                failure = lost
             except BaseException as raised:  # noqa: BLE001 -- as in the first run
                 return ended + self._all_failed(readable, raised)
             else:

@@ -233,6 +233,13 @@ class Store(Protocol):
         """
         ...
 
+    def passing(self, raised: Exception) -> StoreUnavailable | None:
+        """What an error of the driver says, be it one that SQLAlchemy has wrapped, where it may pass.
+
+        None for any other: a wrong statement, a broken constraint.
+        """
+        ...
+
 
 class StoreUnavailable(EventBusError):
     """The database does not answer, or takes nothing. What was asked of it may be asked again."""

@@ -117,3 +117,6 @@ class MemoryStore:
 
     def join(self, transaction: object) -> Joined:  # noqa: ARG002  the port's
         raise WrongTransaction("the store memory:// is an inbox only", _REMEDY)
+
+    def passing(self, raised: Exception) -> None:  # noqa: ARG002  the port's
+        return None

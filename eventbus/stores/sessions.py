@@ -109,6 +109,12 @@ def is_sqlalchemy(given: object) -> bool:
     return any(kind.__module__.partition(".")[0] == "sqlalchemy" for kind in type(given).__mro__)
 
 
+def of_the_driver(raised: BaseException) -> BaseException:
+    """The driver's own error: SQLAlchemy wraps it, twice where it adapts an asynchronous driver."""
+    wrapped: BaseException | None = getattr(raised, "orig", None) if is_sqlalchemy(raised) else None
+    return raised if wrapped is None else wrapped.__cause__ or wrapped
+
+
 def _joint(given: Any) -> SessionJoint:
     from sqlalchemy.orm import Session
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from structlog.testing import capture_logs
 
-from eventbus import Context, Event, Service, Transaction, subscribe
+from eventbus import Context, Event, InTransaction, Service, Transaction, subscribe
 from eventbus.stores.options import StoreOptions
 from tests.support.eventually import eventually
 from tests.support.load import bus_to
+from tests.support.postgres_server import execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from eventbus import Bus
     from eventbus.settings import Settings
@@ -28,7 +32,7 @@ BEFORE: Final = 30
 AFTER: Final = 10
 """Events that are published before, and while, it is away."""
 AT_ONCE: Final = 5
-TIMEOUT: Final = 2.0
+TIMEOUT: Final = 3.0
 """Seconds in which the server has to answer; usually there are ten."""
 PATIENCE: Final = 60.0
 
@@ -65,6 +69,26 @@ class Work:
             await self.do(event.number)
 
         return Service("shop", [transactional])
+
+    def raw(self) -> Service:
+        @subscribe(Asked, name="work", concurrency=AT_ONCE)
+        async def raw(event: Asked, context: Context, transaction: Transaction) -> None:
+            await self.do(event.number)
+            await transaction.connection.execute("INSERT INTO effect VALUES ($1)", event.number)
+            context.publish("store.answered", {"number": event.number})
+
+        return Service("shop", [raw])
+
+    def in_session(self, engine: AsyncEngine) -> Service:
+        async def in_session(event: Asked, context: Context, session: AsyncSession) -> None:
+            await session.execute(text("INSERT INTO effect VALUES (:number)"), {"number": event.number})
+            context.publish("store.answered", {"number": event.number})
+            await self.do(event.number)
+            await session.execute(text("SELECT 1"))
+
+        asked = InTransaction(async_sessionmaker(engine))
+        in_session.__annotations__["session"] = Annotated[AsyncSession, asked]
+        return Service("shop", [subscribe(Asked, name="work", concurrency=AT_ONCE)(in_session)])
 
 
 def impatient_options(_: Settings) -> StoreOptions:
@@ -109,8 +133,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read_only(postgres: PostgresServer) -> None:
     """As a primary that has become a standby: whoever connects from now on may not write."""
-    psql(
-        postgres,
+    execute(
+        postgres.url,
         "ALTER DATABASE postgres SET default_transaction_read_only = on",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE pid <> pg_backend_pid() AND datname = 'postgres'",
@@ -119,28 +143,43 @@ def read_only(postgres: PostgresServer) -> None:
 
 def writable(postgres: PostgresServer) -> None:
     """For whoever connects from now on; a session keeps what it began with."""
-    psql(
-        postgres,
+    execute(
+        postgres.url,
         "SET default_transaction_read_only = off",
         "ALTER DATABASE postgres RESET default_transaction_read_only",
     )
 
 
-def psql(postgres: PostgresServer, *statements: str) -> None:
-    async def execute() -> None:
-        connection = await asyncpg.connect(postgres.url, timeout=30)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close(timeout=5)
-
-    asyncio.run(execute())
+@pytest_asyncio.fixture
+async def engine(postgres: PostgresServer) -> AsyncGenerator[AsyncEngine]:
+    engine = create_async_engine(
+        urlsplit(postgres.url)._replace(scheme="postgresql+asyncpg").geturl(),
+        connect_args={"timeout": TIMEOUT, "command_timeout": TIMEOUT},
+    )
+    yield engine
+    await engine.dispose()
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen", "read-only"])
-async def test_of_postgresql_each_effect_is_there_once(amqp_url: str, postgres: PostgresServer, how: str):
+@pytest.mark.parametrize(
+    ("how", "by"),
+    [
+        ("killed", "transaction"),
+        ("frozen", "transaction"),
+        ("read-only", "transaction"),
+        ("frozen", "its connection"),
+        ("killed", "session"),
+        ("frozen", "session"),
+    ],
+)
+async def test_of_postgresql_each_effect_is_there_once(
+    amqp_url: str, postgres: PostgresServer, engine: AsyncEngine, how: str, by: str
+):
     work = Work()
+    service = {
+        "transaction": work.transactional,
+        "its connection": work.raw,
+        "session": partial(work.in_session, engine),
+    }[by]()
     go, come_back = {
         "killed": (postgres.kill, postgres.start),
         "frozen": (postgres.pause, postgres.resume),
@@ -152,7 +191,7 @@ async def test_of_postgresql_each_effect_is_there_once(amqp_url: str, postgres: 
         async with store.transaction() as transaction:
             await transaction.execute("CREATE TABLE effect (number INTEGER)")
 
-        await through_an_outage(bus, work.transactional(), work, go, come_back)
+        await through_an_outage(bus, service, work, go, come_back)
 
         async with store.transaction() as transaction:
             rows = await transaction.fetch("SELECT number FROM effect")
@@ -162,6 +201,51 @@ async def test_of_postgresql_each_effect_is_there_once(amqp_url: str, postgres: 
             return len(await answers(bus)) == BEFORE + AFTER
 
         await eventually(all_answered, within=PATIENCE)
+
+
+async def test_what_postgresql_commits_without_an_answer_does_not_run_again(
+    amqp_url: str, postgres: PostgresServer
+):
+    """It waits for a standby that is away, and commits when nobody wants one any more."""
+    work = Work()
+    async with bus_to(amqp_url, store=postgres.url) as bus:
+        store = bus.kept.store
+        assert store is not None
+        async with store.transaction() as transaction:
+            await transaction.execute("CREATE TABLE effect (number INTEGER)")
+        exchange, asked = store.inbox.exchange, 0
+
+        async def counted(**wishes: Any) -> Any:
+            nonlocal asked
+            answer = await exchange(**wishes)
+            asked += 1
+            return answer
+
+        store.inbox.exchange = counted  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            async with bus.running(work.transactional()):
+                await bus.publish(Asked(number=1))
+                await eventually(lambda: work.begun, within=PATIENCE)
+                await asyncio.to_thread(execute, postgres.url, *standby("nobody"))
+                work.go_on.set()
+                before = asked
+                await eventually(lambda: asked > before + 2, within=PATIENCE)
+                await asyncio.to_thread(execute, postgres.url, *standby(""))
+
+                async def is_answered() -> bool:
+                    return len(await answers(bus)) == 1
+
+                await eventually(is_answered, within=PATIENCE)
+        assert not [*told(logs, "event.retried"), *told(logs, "event.dead_lettered")]
+    assert work.begun == {1: 1}
+
+
+def standby(name: str) -> tuple[str, ...]:
+    return (
+        "SET synchronous_commit = local",
+        f"ALTER SYSTEM SET synchronous_standby_names = '{name}'",
+        "SELECT pg_reload_conf()",
+    )
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -182,3 +266,25 @@ async def test_of_postgresql_no_handler_without_a_transaction_runs_twice(
         await through_an_outage(bus, work.leased(), work, postgres.kill, postgres.start)
 
     assert work.ended == dict.fromkeys(range(BEFORE + AFTER), 1)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+async def test_a_silent_store_holds_no_shutdown_up(
+    amqp_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    """Half a minute it could take, of a store that is waited for as long as usual."""
+    monkeypatch.setattr("eventbus.keeping.store_options", lambda _: StoreOptions())
+    server: PostgresServer | RedisServer = request.getfixturevalue(kind)
+    work = Work()
+    work.go_on.set()
+    bus = await bus_to(amqp_url, store=server.url).__aenter__()
+    worker = await bus.start(work.leased())
+    await bus.publish_many([Asked(number=n) for n in range(BEFORE)])
+    await eventually(lambda: work.ended.total() == BEFORE, within=PATIENCE)
+    await asyncio.to_thread(server.pause)
+    await bus.publish_many([Asked(number=BEFORE + n) for n in range(AFTER)])
+
+    async with asyncio.timeout(15):
+        await worker.stop()
+        await bus.__aexit__(None, None, None)
+    assert work.begun.total() == BEFORE

@@ -128,13 +128,13 @@ class PostgresServer:
 def create_database(server: str) -> str:
     """The URL of a new database, empty, in the server that the URL leads to."""
     name = f"eventbus_test_{uuid.uuid4().hex[:12]}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 def drop_database(server: str, database: str) -> None:
     """With the connections that it still has."""
-    _execute(server, f"DROP DATABASE IF EXISTS {urlsplit(database).path[1:]} WITH (FORCE)")
+    execute(server, f"DROP DATABASE IF EXISTS {urlsplit(database).path[1:]} WITH (FORCE)")
 
 
 def programs() -> Path:
@@ -167,15 +167,19 @@ def _settings(**settings: str) -> Iterator[str]:
         yield from ("-c", f"{name}={value}")
 
 
-def _execute(url: str, statement: str) -> None:
-    """In a thread, for the fixtures of an asynchronous test may have a loop of their own here."""
+def execute(url: str, *statements: str) -> None:
+    """One after the other, in one session.
 
-    async def execute() -> None:
+    In a thread, for the fixtures of an asynchronous test may have a loop of their own here.
+    """
+
+    async def carry_out() -> None:
         connection = await asyncpg.connect(url, timeout=30)
         try:
-            await connection.execute(statement, timeout=30)
+            for statement in statements:
+                await connection.execute(statement, timeout=30)
         finally:
             await connection.close(timeout=30)
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, execute()).result(timeout=120)
+        thread.submit(asyncio.run, carry_out()).result(timeout=120)

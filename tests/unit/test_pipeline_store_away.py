@@ -13,6 +13,7 @@ import pytest
 from eventbus import Batch, Context, Event, RetryPolicy, Transaction, once, subscribe
 from eventbus.claims import Claims
 from eventbus.context import Proceed
+from eventbus.effect import ClaimLost
 from eventbus.once import Ended, Everything, Once
 from eventbus.outcome import Ack, DeadLetter, Reason, RetryAfter
 from eventbus.service import Member
@@ -39,13 +40,23 @@ def key(event_id: str = "evt_1") -> InboxKey:
     return InboxKey("shop.handler", event_id)
 
 
+def lost() -> ClaimLost:
+    return ClaimLost("shop.handler", ["evt_1"])
+
+
 class Failing:
     """A handler whose first runs fail for want of a store; `meanwhile` is done in each of them."""
 
-    def __init__(self, failures: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        failures: int,
+        meanwhile: Callable[[], object] = lambda: None,
+        error: Callable[[], Exception] = away,
+    ) -> None:
         self.runs = 0
         self._failures = failures
         self._meanwhile = meanwhile
+        self._error = error
 
     async def __call__(self, event: OrderCreated) -> None:
         await self.run()
@@ -57,7 +68,7 @@ class Failing:
         self.runs += 1
         if self.runs <= self._failures:
             self._meanwhile()
-            raise away()
+            raise self._error()
 
 
 @pytest.fixture
@@ -164,6 +175,39 @@ async def test_what_another_process_took_over_meanwhile_is_waited_for(inbox: Scr
         inbox.held = set()
         ((_, outcome, _),) = await running
     assert (outcome, handler.runs) == (Ack(), 2)
+
+
+async def test_what_a_transaction_has_committed_that_gave_no_answer_is_no_claim_that_was_lost(
+    inbox: ScriptedInbox,
+):
+    """The first one's COMMIT was carried out while the second one ran, and waited for its mark."""
+    errors = iter([away(), lost()])
+    handler = Failing(2, lambda: inbox.complete([key()] if handler.runs == 2 else []), lambda: next(errors))
+    async with bench_of(inbox, handler) as bench:
+        ((_, outcome, _),) = await handled(bench, order())
+    assert (outcome, handler.runs) == (Ack(), 2)
+
+
+async def test_a_claim_that_another_process_has_handled_costs_no_attempt(inbox: ScriptedInbox):
+    def taken_over() -> None:
+        inbox.held = {key()}
+
+    handler = Failing(1000, taken_over, lost)
+    async with bench_of(inbox, handler) as bench:
+        running = asyncio.create_task(handled(bench, order()))
+        await eventually(lambda: len(inbox.exchanges) > 3)
+        inbox.held = set()
+        inbox.complete([key()])
+        ((_, outcome, _),) = await running
+    assert (outcome, handler.runs) == (Ack(), 1)
+
+
+async def test_a_claim_that_was_lost_and_is_nobody_s_is_retried_by_its_policy(inbox: ScriptedInbox):
+    handler = Failing(1000, error=lost)
+    async with bench_of(inbox, handler) as bench:
+        ((_, outcome, _),) = await handled(bench, order())
+    assert isinstance(outcome, RetryAfter)
+    assert handler.runs == 1
 
 
 async def test_of_a_batch_each_event_ends_as_the_store_knows_it(inbox: ScriptedInbox):

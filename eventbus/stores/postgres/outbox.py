@@ -7,6 +7,7 @@ so that what commits late is taken late, and not skipped.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -57,8 +58,7 @@ class PostgresOutbox:
 
     async def close(self) -> None:
         self._watch.tell()
-        await self._relay.close()
-        await self._desk.close()
+        await asyncio.gather(self._relay.close(), self._desk.close())
 
     async def begin(self, limit: int) -> list[OutboxEntry]:
         now = self._now()

@@ -8,6 +8,7 @@ from typing import Final
 
 from eventbus.clock import Clock, SystemClock
 from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import PASSING, explained
 from eventbus.databases.postgres.lane import Lane
 from eventbus.store import Joined, StoreUnavailable, Transaction
 from eventbus.stores.options import StoreOptions
@@ -20,8 +21,11 @@ from eventbus.stores.postgres.owner import Owner
 from eventbus.stores.postgres.statements import Statements
 from eventbus.stores.postgres.streams import PostgresStreams
 from eventbus.stores.postgres.transaction import Transactions
+from eventbus.stores.sessions import of_the_driver
 
 _DEFAULTS: Final = StoreOptions()
+_LAST_WORD: Final = 2.0
+"""Seconds to say that this process goes."""
 
 
 class _Opened:
@@ -46,11 +50,9 @@ class _Opened:
         self.streams = PostgresStreams(self.place, options, clock)
 
     async def close(self) -> None:
-        await self.transactions.close()
-        await self.streams.close()
-        await self.outbox.close()
-        await self.lane.close()
-        await self.second_lane.close()
+        """Side by side, for each waits a moment for a server that may be silent."""
+        parts = (self.transactions, self.streams, self.outbox, self.lane, self.second_lane)
+        await asyncio.gather(*(part.close() for part in parts))
 
 
 class PostgresStore:
@@ -104,8 +106,9 @@ class PostgresStore:
                 return
             opened, self._opened = self._opened, None
             await asyncio.to_thread(opened.owner.stop)
-            with suppress(StoreUnavailable):  # then others find out that this process is gone
-                await opened.lane.ask(opened.owner.leave)
+            with suppress(StoreUnavailable, TimeoutError):  # then others find out that this process is gone
+                async with asyncio.timeout(_LAST_WORD):
+                    await opened.lane.ask(opened.owner.leave)
             await opened.close()
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -114,6 +117,10 @@ class PostgresStore:
     def join(self, transaction: object) -> Joined:
         parts = self._parts
         return parts.place.join(transaction, parts.owner, self._clock)
+
+    def passing(self, raised: Exception) -> StoreUnavailable | None:
+        error = of_the_driver(raised)
+        return explained(error, self._address) if isinstance(error, PASSING) else None
 
     @property
     def _parts(self) -> _Opened:

@@ -5,6 +5,7 @@ See `docs/adr/0013-positions-are-given-after-the-commit.md`.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -86,9 +87,7 @@ class PostgresStreams:
         return _Joined(self._place.joining(transaction), self._place, self._clock)
 
     async def close(self) -> None:
-        await self._followers.close()
-        for desk in self._desks:
-            await desk.close()
+        await asyncio.gather(self._followers.close(), *(desk.close() for desk in self._desks))
 
     async def _ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """At the first free desk, which is warm, else at the next."""

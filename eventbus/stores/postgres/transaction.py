@@ -114,11 +114,10 @@ class Transactions:
             transaction.has_ended = True
             if _is_read_only(error):
                 _terminate(connection)  # another one may lead to the primary
-            if _is_lost(connection):  # the server went away; also where the handler was told so first
-                if isinstance(error, PASSING):
-                    raise explained(error, self._address) from error
-            elif connection.is_in_transaction():
+            if not _is_lost(connection) and connection.is_in_transaction():
                 await self._finish(self._roll_back(connection, begun))
+            if _is_lost(connection) and isinstance(error, PASSING):  # the server went away or fell silent
+                raise explained(error, self._address) from error  # also where the handler was told so first
             raise
 
     async def _commit(self, connection: PoolConnectionProxy[asyncpg.Record], begun: Transaction) -> None:

@@ -201,6 +201,9 @@ class RedisStore:
     def join(self, transaction: object) -> Joined:  # noqa: ARG002  the port's
         raise WrongTransaction(f"the store {self.url} is an inbox only", _REMEDY)
 
+    def passing(self, raised: Exception) -> None:  # noqa: ARG002  the port's
+        return None
+
     def _warn_of(self, policy: str) -> None:
         if policy.startswith("allkeys"):
             get_logger("eventbus.inbox").warning(

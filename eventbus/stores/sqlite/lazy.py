@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, Self
 
 from eventbus.databases.sqlite.address import Address
@@ -27,14 +27,12 @@ class LazyCursor(sqlite3.Cursor):
         self._lent = connection
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        with self._lent.turn:
-            self._lent.begin()
+        with self._lent.statement():
             super().execute(sql, parameters)
         return self
 
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
-        with self._lent.turn:
-            self._lent.begin()
+        with self._lent.statement():
             super().executemany(sql, self._lent.while_lent(seq_of_parameters))
         return self
 
@@ -72,6 +70,8 @@ class LazyConnection(sqlite3.Connection):
     """Of the store that lends it."""
     patience = 0.0
     """How long to wait for the lock, in seconds."""
+    failure: sqlite3.Error | None = None
+    """Of the statement that failed last; a handler may know others, of other files."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.turn: Final = threading.RLock()
@@ -84,11 +84,18 @@ class LazyConnection(sqlite3.Connection):
         with suppress(sqlite3.Error):
             super().close()
 
-    def begin(self) -> None:
-        """In one's turn; raises `WrongTransaction`."""
-        self.check()
-        if not self.in_transaction:
-            patiently(self._try_to_begin, self.patience)
+    @contextmanager
+    def statement(self) -> Generator[None]:
+        """In one's turn, and in the transaction; raises `WrongTransaction`."""
+        with self.turn:
+            self.check()
+            try:
+                if not self.in_transaction:
+                    patiently(self._try_to_begin, self.patience)
+                yield
+            except sqlite3.Error as error:
+                self.failure = error
+                raise
 
     def check(self) -> None:
         if not self.is_lent:
@@ -115,8 +122,7 @@ class LazyConnection(sqlite3.Connection):
         return LazyCursor(self).executescript(sql_script)
 
     def blobopen(self, *args: Any, **kwargs: Any) -> sqlite3.Blob:
-        with self.turn:
-            self.begin()
+        with self.statement():
             self._has_others = True
             return super().blobopen(*args, **kwargs)
 

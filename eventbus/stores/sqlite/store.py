@@ -10,10 +10,11 @@ from typing import Final
 from eventbus.clock import Clock, SystemClock
 from eventbus.databases.sqlite.access import Access
 from eventbus.databases.sqlite.address import Address
-from eventbus.databases.sqlite.database import explained, prepare
+from eventbus.databases.sqlite.database import explained, is_passing, prepare, unavailable
 from eventbus.databases.sqlite.writing import Writing
 from eventbus.store import Joined, StoreUnavailable, Transaction
 from eventbus.stores.options import StoreOptions
+from eventbus.stores.sessions import of_the_driver
 from eventbus.stores.sqlite.inbox import SqliteInbox
 from eventbus.stores.sqlite.joining import join
 from eventbus.stores.sqlite.logbook import SqliteLogbook
@@ -117,6 +118,12 @@ class SqliteStore:
 
     def join(self, transaction: object) -> Joined:
         return join(transaction, self._address, self._parts.owner, self._clock)
+
+    def passing(self, raised: Exception) -> StoreUnavailable | None:
+        error = of_the_driver(raised)
+        if isinstance(error, sqlite3.Error) and is_passing(error):
+            return unavailable(error, self._address)
+        return None
 
     @property
     def _parts(self) -> _Opened:

@@ -81,11 +81,13 @@ class Transactions:
                 transaction.end()
                 transaction.check()
                 await self._finish(self._commit, connection)
-            except BaseException:
+            except BaseException as error:
                 transaction.end()
                 connection.is_lent = False
                 self._connection = None  # a thread of the handler may go on with it: nobody else is given it
                 await self._finish(LazyConnection.give_up, connection)
+                if isinstance(error, sqlite3.Error) and error is connection.failure and is_passing(error):
+                    raise unavailable(error, self._address) from error
                 raise
         self._watch.tell()
 

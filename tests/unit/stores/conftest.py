@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -31,3 +32,18 @@ async def postgres_store(postgres_url: str) -> AsyncGenerator[PostgresStore]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest_asyncio.fixture
+async def other(postgres_url: str, postgres_store: PostgresStore) -> AsyncGenerator[PostgresStore]:
+    other = PostgresStore(postgres_url)
+    await other.open()
+    yield other
+    await other.close()
+
+
+@pytest_asyncio.fixture
+async def connection(postgres_url: str) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres_url, timeout=30)
+    yield connection
+    await connection.close(timeout=5)

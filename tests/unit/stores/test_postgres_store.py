@@ -40,21 +40,6 @@ def store(postgres_store: PostgresStore) -> PostgresStore:
 
 
 @pytest_asyncio.fixture
-async def other(postgres_url: str, store: PostgresStore) -> AsyncGenerator[PostgresStore]:
-    other = PostgresStore(postgres_url)
-    await other.open()
-    yield other
-    await other.close()
-
-
-@pytest_asyncio.fixture
-async def connection(postgres_url: str) -> AsyncGenerator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres_url, timeout=30)
-    yield connection
-    await connection.close(timeout=5)
-
-
-@pytest_asyncio.fixture
 async def engine(postgres_url: str) -> AsyncGenerator[AsyncEngine]:
     engine = create_async_engine(urlsplit(postgres_url)._replace(scheme="postgresql+asyncpg").geturl())
     yield engine
@@ -64,28 +49,6 @@ async def engine(postgres_url: str) -> AsyncGenerator[AsyncEngine]:
 async def waiting(store: PostgresStore) -> list[str | None]:
     async with store.outbox.take(100) as taken:
         return [entry.message.event_id for entry in taken.entries]
-
-
-async def test_of_two_that_claim_a_thousand_keys_at_once_each_key_is_one_s(
-    store: PostgresStore, other: PostgresStore
-) -> None:
-    keys = [InboxKey("payment.charge", f"evt_{number}") for number in range(1000)]
-
-    here, there = await asyncio.gather(
-        store.inbox.exchange(claim=keys), other.inbox.exchange(claim=keys[::-1])
-    )
-
-    pairs = zip(here.claims, reversed(there.claims), strict=True)
-    assert {frozenset(pair) for pair in pairs} == {frozenset({Claim.OURS, Claim.HELD})}
-
-
-async def test_an_odd_replay_id_is_a_key_like_any_other(store: PostgresStore) -> None:
-    odd = InboxKey("payment.charge", "evt_1", "\0\ud800")
-
-    await store.inbox.exchange(claim=[odd])
-    await store.inbox.exchange(complete=[odd])
-
-    assert (await store.inbox.exchange(claim=[odd, KEY])).claims == [Claim.HANDLED, Claim.OURS]
 
 
 async def test_a_store_of_the_first_schema_is_migrated_and_keeps_what_it_has(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -116,3 +117,29 @@ async def test_a_transaction_on_a_file_out_of_reach_is_one_of_a_store_that_is_aw
 
     async with store.transaction() as transaction:
         assert await transaction.fetch("SELECT 1 AS one") == [{"one": 1}]
+
+
+async def test_a_plain_handler_that_cannot_write_has_not_failed(store: SqliteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            async with store.transaction() as transaction:
+                await asyncio.to_thread(transaction.connection.execute, "CREATE TABLE effect (number)")
+
+
+async def test_what_a_handler_does_to_another_file_is_its_own_failure(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    with (
+        closing(sqlite3.connect(tmp_path / "own.db", isolation_level=None, timeout=0)) as own,
+        closing(sqlite3.connect(tmp_path / "own.db", isolation_level=None)) as writer,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+
+        async def handle() -> None:
+            async with store.transaction() as transaction:
+                transaction.connection.execute("CREATE TABLE effect (number)")
+                own.execute("CREATE TABLE effect (number)")
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await handle()
