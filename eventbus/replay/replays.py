@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -13,8 +14,10 @@ from uuid_utils import uuid7
 
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.history import Piece, Place
+from eventbus.logbook import Page
 from eventbus.logs import get_logger
 from eventbus.pace import SLOWEST, is_rate
+from eventbus.replay.leaving import Leaving
 from eventbus.replay.run import CANCEL, PAUSE, Means, Run, Tell
 from eventbus.replay.state import KIND, Replay, ReplayRequest, replay_of
 from eventbus.store import StoreUnavailable
@@ -32,6 +35,7 @@ def silent(_: Replay) -> None:
 class Replays:
     def __init__(self, means: Means) -> None:
         self._means = means
+        self._leave = Leaving(means.logbook)
 
     async def prepare(self, request: ReplayRequest) -> Replay:
         """What would be done, and nothing of it done.
@@ -71,7 +75,7 @@ class Replays:
         Where this process is ended meanwhile, another one can `resume` it.
         """
         async with self._in_turn(replay):
-            await self._means.logbook.take(KIND, replay.id, replay.text())
+            await self._take(KIND, replay.id, replay.text())
             return await self._carried_out(replay, tell)
 
     async def resume(self, replay_id: str, tell: Tell = silent, *, rate: float | None = None) -> Replay:
@@ -129,8 +133,10 @@ class Replays:
         except ReplayRunning:  # it was resumed this moment
             await self._means.logbook.ask(KIND, replay_id, CANCEL)
             return replay
-        await self._means.logbook.write(KIND, replay_id, cancelled.text())
-        await self._means.logbook.leave(KIND, replay_id)
+        try:
+            await self._means.logbook.write(KIND, replay_id, cancelled.text())
+        finally:
+            await self._leave(KIND, replay_id)
         return cancelled
 
     async def _taken(self, replay: Replay) -> Replay:
@@ -138,13 +144,12 @@ class Replays:
 
         Raises `ReplayRunning`, and `InvalidReplay` where it has ended.
         """
-        logbook = self._means.logbook
-        is_ours, page = await logbook.take(KIND, replay.id, replay.text())
+        is_ours, page = await self._take(KIND, replay.id, replay.text())
         if not is_ours:
             raise ReplayRunning(replay.request.subscription, replay.id)
         now = replay_of(page.text, is_in_hand=False)
         if now.state in _ENDED:
-            await logbook.leave(KIND, replay.id)
+            await self._leave(KIND, replay.id)
             raise InvalidReplay(f"{replay.id} is {now.state} by now", "Begin a new one")
         return now
 
@@ -152,25 +157,29 @@ class Replays:
         try:
             return await Run(self._means, replay, tell)()
         finally:
-            await self._means.logbook.leave(KIND, replay.id)
+            await self._leave(KIND, replay.id)
 
     @asynccontextmanager
     async def _in_turn(self, replay: Replay) -> AsyncGenerator[None]:
         """One replay at a time for each subscription; raises `ReplayRunning`."""
-        subscription, logbook = replay.request.subscription, self._means.logbook
-        try:
-            is_ours, page = await logbook.take(_TURN, subscription, replay.id)
-        except StoreUnavailable:  # and nobody knows whether it is in our hand now
-            with suppress(StoreUnavailable):
-                await logbook.leave(_TURN, subscription)
-            raise
+        subscription = replay.request.subscription
+        is_ours, page = await self._take(_TURN, subscription, replay.id)
         if not is_ours:
             raise ReplayRunning(subscription, page.text)
         try:
-            await logbook.write(_TURN, subscription, replay.id)
+            await self._means.logbook.write(_TURN, subscription, replay.id)
             yield
         finally:
-            await logbook.leave(_TURN, subscription)
+            await self._leave(_TURN, subscription)
+
+    async def _take(self, kind: str, name: str, text: str) -> tuple[bool, Page]:
+        """Whether it is in our hand from now on; not where this raises."""
+        await self._leave.before_taking(kind, name)
+        try:
+            return await self._means.logbook.take(kind, name, text)
+        except (StoreUnavailable, asyncio.CancelledError):  # and nobody knows whether it is
+            await self._leave(kind, name)
+            raise
 
     async def _patterns(self, request: ReplayRequest) -> tuple[str, ...]:
         try:

@@ -34,7 +34,7 @@ _TIMEOUT: Final = 10.0
 _NOTE_EVERY: Final = 0.5
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries while the broker takes nothing: it is away, or the queue is full."""
+"""Seconds between two tries while the broker takes nothing (away, or the queue is full), or the store."""
 _MOST_TOLD: Final = 20
 
 
@@ -159,9 +159,18 @@ class Run:
         return page.wish
 
     async def _end(self, state: State) -> Replay:
+        """All is sent, or enough: a store that is away is waited for, so that nobody sends it again."""
         self._replay = replace(self._replay, state=state)
-        await self._note()
-        return self._replay
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._note()
+            except StoreUnavailable as error:
+                self._log.warning("replay.not_noted", problem=error.problem)
+                await self._means.clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return self._replay
 
     def _report(self, unreadable: Sequence[Unreadable]) -> None:
         for error in unreadable[: max(0, _MOST_TOLD - self._replay.unreadable)]:

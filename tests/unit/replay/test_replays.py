@@ -15,7 +15,7 @@ import pytest_asyncio
 from eventbus import Bus, Envelope, Event, Service, subscribe
 from eventbus.errors import SendFailed, SendFate
 from eventbus.ids import new_event_id
-from eventbus.replay import InvalidReplay, NoSuchReplay, ReplayRequest, Replays
+from eventbus.replay import InvalidReplay, NoSuchReplay, ReplayRequest, ReplayRunning, Replays
 from eventbus.store import StoreUnavailable
 from tests.support.eventually import eventually
 
@@ -112,14 +112,73 @@ async def test_who_ends_it_while_the_store_is_away_sees_that_it_was_he(bus: Bus,
 
     await eventually(is_known, within=5, despite=NoSuchReplay)
 
-    async def away(*_: Any) -> Any:
-        raise StoreUnavailable("sqlite:///events.db", "the disk is full")
+    async def failing(*_: Any) -> Any:
+        away()
 
-    replays._means.logbook.write = away  # type: ignore[method-assign]
+    replays._means.logbook.write = failing  # type: ignore[method-assign]
     running.cancel()
     await asyncio.wait({running})
 
     assert running.cancelled()
+
+
+def away(*_: Any) -> Any:
+    raise StoreUnavailable("sqlite:///events.db", "the disk is full")
+
+
+async def test_one_that_ends_while_the_store_is_away_ends_when_it_is_back(
+    bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("eventbus.replay.run._FIRST_PAUSE", 0.01)
+    logbook = replays._means.logbook
+    write, tried = logbook.write, 0
+
+    async def failing(kind: str, name: str, text: str) -> Any:
+        nonlocal tried
+        tried += '"done"' in text
+        return away() if tried in (1, 2) else await write(kind, name, text)
+
+    monkeypatch.setattr(logbook, "write", failing)
+    await bus.publish(Booked(number=1))
+
+    assert (await replays.run(await replays.prepare(LEDGER))).state == "done"
+
+    assert tried == 3
+    (replay,) = await replays.all()
+    assert replay.state == "done"
+
+
+@pytest.mark.parametrize("was_left", [True, False], ids=["left, and not told so", "not left"])
+async def test_what_could_not_be_left_is_somebody_s_to_go_on_with(
+    bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch, was_left: bool
+):
+    monkeypatch.setattr("eventbus.replay.leaving._FIRST_PAUSE", 0.2)
+    logbook = replays._means.logbook
+    leave, is_away, left = logbook.leave, True, 0
+
+    async def failing(kind: str, name: str) -> None:
+        nonlocal left
+        if was_left or not is_away:
+            await leave(kind, name)
+            left += not is_away
+        if is_away:
+            away()
+
+    monkeypatch.setattr(logbook, "leave", failing)
+    replay_id = await begun(bus, replays)
+    is_away = False
+    if not was_left:
+        await eventually(lambda: left == 2, within=5)  # the replay, and the turn of its subscription
+
+    resumed = asyncio.create_task((await bus.replays()).resume(replay_id, rate=50))
+
+    async def is_running() -> bool:
+        return (await replays.find(replay_id)).state == "running"
+
+    await eventually(is_running, within=5)
+    with pytest.raises(ReplayRunning):
+        await replays.run(await replays.prepare(LEDGER))
+    assert (await resumed).state == "done"
 
 
 async def test_a_publisher_whose_clock_is_ahead_is_replayed_too(bus: Bus, replays: Replays):
