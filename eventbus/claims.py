@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import repeat
 from typing import Final, cast
 
-from eventbus.errors import describe
+from eventbus.errors import EventBusError, describe
 from eventbus.logs import get_logger
 from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
 from eventbus.waiting import stopped
@@ -24,6 +25,8 @@ LONGEST_PAUSE: Final = 1.0
 """Seconds between two questions: to a store that is away, and for what another process is handling."""
 AT_A_TIME: Final = 2
 """Questions: while one waits for the disk, the next is read and written. More would only be smaller."""
+LAST_ANSWER: Final = 3.0
+"""Seconds, at the end: what was asked and not answered by then is handed over and asked again."""
 PURGE_EVERY: Final = 600.0
 PURGE_AT_ONCE: Final = 1000
 """Keys: so few that nobody waits for it."""
@@ -53,12 +56,16 @@ class Claims:
         self._purging = asyncio.create_task(self._purge(), name="inbox purge")
 
     async def stop(self) -> None:
-        """What the store is doing is waited for; to a store that is away nothing is said any more."""
+        """What the store is doing is waited for a while; to a store that is away nothing is said any more."""
         self._stopping.set()
         if self._purging is not None:
             self._purging.cancel()
-        while self._exchanging:
-            await asyncio.wait(self._exchanging)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWER):
+                while self._exchanging:
+                    await asyncio.wait(self._exchanging)
+        for exchanging in self._exchanging:
+            exchanging.cancel()
 
     async def claim(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
         """One for each: `OURS`, `HANDLED`, or `HELD` by somebody who is handling it, here or elsewhere.
@@ -189,6 +196,9 @@ class Claims:
     async def _fulfil(self, wishes: Wishes) -> None:
         try:
             answer = await self._persistently(wishes)
+        except asyncio.CancelledError:
+            wishes.fail(EventBusError("the inbox was closed before the store had answered."))
+            raise
         except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
             wishes.fail(error)
             return

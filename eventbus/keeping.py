@@ -256,12 +256,11 @@ class Kept:
             raise error
 
     async def _close_store(self) -> None:
+        stopping = [] if self._relay is None else [self._relay.stop()]
         if self._shared is not None:
-            await self._shared.claims.stop()
-            self._shared = None
-        if self._relay is not None:
-            await self._relay.stop()
-            self._relay = None
+            stopping.append(self._shared.claims.stop())
+        await asyncio.gather(*stopping)
+        self._relay = self._shared = None
         if self._archive is not None:
             await self._archive.close()
             self._archive = None
