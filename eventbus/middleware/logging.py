@@ -6,8 +6,9 @@ from eventbus.context import Context, Proceed
 from eventbus.errors import HandlerTimeout, Reject, RetryLater, describe
 from eventbus.ordinary import ordinary
 from eventbus.service import Member
+from eventbus.store import StoreUnavailable
 
-_EXPECTED = (RetryLater, Reject, HandlerTimeout)
+_EXPECTED = (RetryLater, Reject, HandlerTimeout, StoreUnavailable)
 """Their message says it all: a traceback would only hide it."""
 
 

@@ -83,8 +83,7 @@ class Transactions:
         pool = await self._opened()
         connection = await self._bounded(pool.acquire(timeout=self._timeout))
         try:
-            begun = connection.transaction()
-            await self._bounded(begun.start())
+            begun = await self._begun(connection)
             async with self._within(connection, begun) as transaction:
                 yield transaction
         finally:
@@ -99,6 +98,15 @@ class Transactions:
                     await pool.close()
             except (Exception, asyncio.CancelledError):  # noqa: BLE001  it is closed either way
                 pool.terminate()
+
+    async def _begun(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
+        begun = connection.transaction()
+        try:
+            await self._bounded(begun.start())
+        except BaseException:
+            _terminate(connection)  # it may have begun all the same
+            raise
+        return begun
 
     @asynccontextmanager
     async def _within(

@@ -5,6 +5,7 @@ import structlog
 
 from eventbus import Context, Event, Reject, RetryLater, subscribe
 from eventbus.errors import HandlerTimeout
+from eventbus.store import StoreUnavailable
 from tests.support.handling import Bench, delivered, wrapped
 
 
@@ -46,7 +47,15 @@ async def test_a_failed_run_is_told_with_its_event_and_its_traceback():
     }
 
 
-@pytest.mark.parametrize("error", [Reject("no card"), RetryLater(1), HandlerTimeout("shop.handler", 1)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Reject("no card"),
+        RetryLater(1),
+        HandlerTimeout("shop.handler", 1),
+        StoreUnavailable("postgresql://db", "it does not answer in time"),
+    ],
+)
 async def test_an_expected_error_is_told_without_a_traceback(error: Exception):
     (line,) = await logged(error)
     assert line["exc_info"] is False

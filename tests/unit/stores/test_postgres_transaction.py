@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 
-from eventbus.store import WrongTransaction
+from eventbus.store import StoreUnavailable, WrongTransaction
 
 if TYPE_CHECKING:
     from eventbus.stores.postgres.store import PostgresStore
@@ -27,3 +28,26 @@ async def test_a_thread_is_told_that_the_connection_needs_the_event_loop(
     async with postgres_store.transaction() as transaction:
         with pytest.raises(WrongTransaction, match="needs the event loop"):
             await asyncio.to_thread(lambda: transaction.connection)
+
+
+async def test_a_connection_on_which_nobody_knows_whether_a_transaction_began_is_not_used_again(
+    postgres_store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def backend() -> int:
+        async with postgres_store.transaction() as transaction:
+            (row,) = await transaction.fetch("SELECT pg_backend_pid() AS pid")
+        return int(row["pid"])
+
+    before = await backend()
+    start = Transaction.start
+
+    async def unanswered(self: Transaction) -> None:
+        await start(self)
+        raise TimeoutError
+
+    monkeypatch.setattr(Transaction, "start", unanswered)
+    with pytest.raises(StoreUnavailable):
+        await backend()
+    monkeypatch.undo()
+
+    assert await backend() != before
