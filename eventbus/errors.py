@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class EventBusError(Exception):
@@ -109,6 +109,8 @@ class SendFailed(EventBusError):
     under the same `event_id` is always right: subscriptions drop the copy.
     """
 
+    _until: ClassVar = "the broker is back"
+
     def __init__(self, problem: str, fates: Sequence[SendFate]) -> None:
         self.problem = problem
         self.fates = tuple(fates)
@@ -136,7 +138,7 @@ class SendFailed(EventBusError):
     def _advice(self) -> str:
         confirmed = self.fates.count(SendFate.CONFIRMED)
         if self.sent is False:
-            return "Nothing was sent: publish again when the broker is back."
+            return f"Nothing was sent: publish again when {self._until}."
         return (
             f"{confirmed} of {len(self.fates)} are confirmed, the rest may or may not have arrived: "
             "publish those again under the same event_id."
@@ -149,6 +151,8 @@ class PublishTimeout(SendFailed, TimeoutError):
 
 class PublishRefused(SendFailed):
     """The broker answered, and said no: a full queue, a missing exchange, a missing permission."""
+
+    _until: ClassVar = "that is mended"
 
 
 class BrokerUnreachable(SendFailed):
@@ -248,4 +252,5 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 -- a foreign __str__ must not lose the error that it belongs to
         text = f"(its message cannot be read: {type(broken).__name__})"
-    return shorten(f"{name}: {text}" if text else name, 500)
+    words = " ".join(text[:2000].split())  # the errors of pydantic, for example, have many lines
+    return shorten(f"{name}: {words}" if words else name, 500)

@@ -113,6 +113,7 @@ class Worker:
         stopping = asyncio.gather(*(each.stop() for each in self._subscribers), return_exceptions=True)
         await self._drained({stopping, *self._tasks})
         stopping.cancel()
+        stopping.add_done_callback(_forget)
         await self._cut_off({task for task in self._tasks if not task.done()})
         await self._clean_up()
         for threads in self._threads:
@@ -152,8 +153,9 @@ class Worker:
                 waiting.cancel()
 
     async def _cut_off(self, late: set[asyncio.Task[None]]) -> None:
+        why = {"hurried": True} if self._hurry.is_set() else {"grace": self._grace}
         for task in late:
-            self._log.warning("subscription.cut_off", subscription=task.get_name(), grace=self._grace)
+            self._log.warning("subscription.cut_off", subscription=task.get_name(), **why)
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=AFTER_GRACE)
@@ -171,6 +173,12 @@ class Worker:
             if error is not None:
                 self._log.error("dependency.cleanup_failed", service=task.get_name(), error=error)
             task.cancel()
+
+
+def _forget(stopping: asyncio.Future[Any]) -> None:
+    """Nobody waits for it any more; without a look at how it ended asyncio would log that."""
+    if not stopping.cancelled():
+        stopping.exception()
 
 
 def _failure(task: asyncio.Task[None]) -> str | None:

@@ -41,5 +41,8 @@ def complain(message: object) -> None:
 def told(error: EventBusError) -> str:
     """The error in words, with what to do next."""
     if isinstance(error, BrokerUnreachable) and not error.fates:
-        return f"{error.problem}. Is it running, and is the URL (--url or EVENTBUS_URL) the right one?"
+        problem = error.problem.rstrip(".")
+        if "ACCESS_REFUSED" in problem:
+            return f"{problem}. Are the user and the password of the URL (--url or EVENTBUS_URL) right?"
+        return f"{problem}. Is it running, and is the URL (--url or EVENTBUS_URL) the right one?"
     return str(error)

@@ -22,7 +22,7 @@ from eventbus.cli.output import note, print_json, print_line
 from eventbus.cli.schemas import load_schemas
 from eventbus.cli.targets import use_working_directory
 from eventbus.codec import Limits
-from eventbus.errors import InvalidEvent, UnregisteredEvent
+from eventbus.errors import InvalidEvent, SendFailed, UnregisteredEvent
 from eventbus.options import PublishOptions
 from eventbus.publisher import Receipt
 from eventbus.strict_json import BadJson
@@ -108,7 +108,13 @@ async def _publish_one(
     if (doubt := draft.doubt(bus, envelope)) is not None:
         complain(doubt)
     async with bus:
-        _print(await bus.publish(envelope, **options), output)
+        try:
+            receipt = await bus.publish(envelope, **options)
+        except SendFailed as error:
+            if error.sent is None:
+                note(f"it may have arrived: to publish it again, add --id {envelope.event_id}")
+            raise
+        _print(receipt, output)
 
 
 async def _publish_lines(

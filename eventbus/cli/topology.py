@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import click
 
@@ -20,6 +23,8 @@ from eventbus.registry import Registry
 from eventbus.service import Service
 from eventbus.service import topology as topology_of
 from eventbus.transport import Drift
+
+_APPLY: Final = "eventbus topology apply"
 
 Targets = tuple[str, ...]
 
@@ -97,7 +102,9 @@ def diff_topology(common: Common, targets: Targets) -> int:
     """
     use_working_directory()
     services = load_services(targets)
-    drifts = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
+    found = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
+    apply = shlex.join((*_APPLY.split(), *targets))
+    drifts = [replace(each, fix=each.fix.replace(_APPLY, apply)) for each in found]
     if common.output == "json":
         print_json({"drift": _drifts_as_json(drifts)})
     elif drifts:

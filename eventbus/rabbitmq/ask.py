@@ -80,6 +80,8 @@ def closed_by_broker(code: int, problem: str) -> Exception:
     return Refused(code, problem) if code in _REFUSALS.values() else Lost(f"{code} {problem}")
 
 
+_SILENT = "no sign of life for three heartbeats: the broker is frozen, or the network swallows everything"
+"""The driver's watchdog cancels whoever reads."""
 _CONNECTION_FORCED = 320
 _REFUSALS = {
     "AuthenticationError": 403,
@@ -93,4 +95,6 @@ _REFUSALS = {
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return _SILENT
     return " ".join(str(argument) for argument in error.args if argument is not None)

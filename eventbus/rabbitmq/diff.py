@@ -16,6 +16,14 @@ from eventbus.transport import Drift
 _APPLY: Final = "eventbus topology apply"
 _RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {_APPLY}"
 _DECLARE_ANEW: Final = f"delete it, then {_APPLY}, for every service: its bindings go with it"
+_NOT_THE_HISTORY: Final = (
+    "it is the history: deleting it deletes that. Set EVENTBUS_LOG_MAX_AGE_DAYS and EVENTBUS_LOG_MAX_BYTES "
+    "as for the others; to change them for all: docs/how-to/keep-history-for-good.md"
+)
+_ANOTHER_S: Final = (
+    "as it seems it is of another namespace: set EVENTBUS_NAMESPACE as for its workers, or give the service "
+    "another name"
+)
 _NOT_FOUND: Final = 404
 _NOT_PERMITTED: Final = 403
 
@@ -28,10 +36,10 @@ async def diff(link: Link, management: Management, names: Names, plan: Plan, *, 
         bindings = await management.bindings()
     except ManagementUnavailable as error:
         get_logger("eventbus.rabbitmq").warning("topology.bindings_unknown", problem=str(error))
-        return await _by_amqp(link, plan, within)
+        return await _by_amqp(link, names, plan, within)
     return [
         *_exchanges(plan, {each["name"]: each for each in exchanges}),
-        *_queues(plan, {each["name"]: each for each in queues}),
+        *_queues(names, plan, {each["name"]: each for each in queues}),
         *_bindings(names, plan, set(_read_bindings(bindings))),
     ]
 
@@ -48,13 +56,21 @@ def _exchanges(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[D
             yield Drift("changed", what, "; ".join(differences), _DECLARE_ANEW)
 
 
-def _queues(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
+def _queues(names: Names, plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Drift]:
     for queue in plan.queues:
         what = f"queue {queue.name}"
         if (there := found.get(queue.name)) is None:
             yield Drift("missing", what, "no such queue", _APPLY)
         elif differences := list(_differences(queue.arguments, there["arguments"])):
-            yield Drift("changed", what, "; ".join(differences), _RECREATE)
+            problem = "; ".join(differences)
+            yield Drift("changed", what, problem, _mended(names, queue, problem))
+
+
+def _mended(names: Names, queue: Queue, problem: str) -> str:
+    """A queue is never to be deleted on the advice of somebody whose settings are wrong."""
+    if queue.name == names.log:
+        return _NOT_THE_HISTORY
+    return _ANOTHER_S if "x-dead-letter-exchange" in problem else _RECREATE
 
 
 def _differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
@@ -103,7 +119,7 @@ def _describe(names: Names, binding: Binding) -> str:
     return link if binding.source == names.events else f"{link} (of exchange {binding.source})"
 
 
-async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
+async def _by_amqp(link: Link, names: Names, plan: Plan, within: float) -> list[Drift]:
     """What is there is asked for passively first: declaring what is not there would make it."""
     found: list[Drift] = []
     not_compared: list[str] = []
@@ -121,7 +137,7 @@ async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
                 if refusal.code == _NOT_PERMITTED:
                     not_compared.append(f"{item.name}: {refusal.problem}")
                 else:
-                    found.append(_refused(item, refusal))
+                    found.append(_refused(names, item, refusal))
     finally:
         await wire.close()
     if not_compared:
@@ -134,11 +150,12 @@ async def _by_amqp(link: Link, plan: Plan, within: float) -> list[Drift]:
     return found
 
 
-def _refused(item: Exchange | Queue, refusal: Refused) -> Drift:
+def _refused(names: Names, item: Exchange | Queue, refusal: Refused) -> Drift:
     what = f"{'queue' if isinstance(item, Queue) else 'exchange'} {item.name}"
     if refusal.code == _NOT_FOUND:
         return Drift("missing", what, refusal.problem, _APPLY)
-    return Drift("changed", what, refusal.problem, _RECREATE)
+    fix = _mended(names, item, refusal.problem) if isinstance(item, Queue) else _DECLARE_ANEW
+    return Drift("changed", what, refusal.problem, fix)
 
 
 async def _declare(wire: Wire, item: Exchange | Queue, within: float, *, passive: bool) -> None:

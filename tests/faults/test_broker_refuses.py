@@ -44,7 +44,7 @@ async def test_a_frozen_broker_costs_a_publish_its_timeout_and_is_used_again_whe
 
 
 async def test_a_broker_that_stays_frozen_counts_as_dead_and_is_no_cancellation(
-    node: RabbitNode, node_url: str, ledger: Ledger
+    node: RabbitNode, node_url: str, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ):
     async with bus_to(f"{node_url}?heartbeat=1") as bus, bus.running(auditing(ledger)):
         publishing = Publishing(bus, ledger, timeout=10.0)
@@ -55,6 +55,8 @@ async def test_a_broker_that_stays_frozen_counts_as_dead_and_is_no_cancellation(
                 return_exceptions=True,
             )
             assert {type(end) for end in ends} == {BrokerUnreachable}
+            assert "no sign of life" in caplog.text
+            assert "CancelledError" not in caplog.text
         await publishing_works_again(publishing)
         await all_handled(ledger)
 

@@ -143,6 +143,11 @@ def test_an_error_without_a_message_is_described_by_its_class():
     assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
+def test_an_error_of_many_lines_is_described_on_one():
+    told = describe(ValueError("1 validation error\namount\n  Field required\x1b[31m"))
+    assert told == "ValueError: 1 validation error amount Field required\ufffd[31m"
+
+
 def test_a_description_is_at_most_500_characters_long():
     assert len(describe(ValueError("x" * 1_000_000))) == 500
 

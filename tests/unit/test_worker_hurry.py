@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -67,6 +68,22 @@ async def test_hurry_ends_the_grace_of_a_worker_that_is_stopping(holding: Holdin
 
     assert holding.ends == ["cancelled"]
     assert holding.transport.consumptions[0].settled == []
+
+
+async def test_who_hurries_a_worker_that_waits_for_its_broker_hears_of_no_other_trouble(
+    holding: Holding, caplog: pytest.LogCaptureFixture
+):
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    holding.transport.consumptions[0].stop = never  # type: ignore[method-assign]
+    holding.worker.hurry()
+    await asyncio.wait_for(holding.worker.stop(), 5)
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
+    assert "subscription.cut_off subscription=shop.hold hurried=True" in caplog.text
 
 
 async def test_hurry_before_stop_leaves_no_grace_at_all(holding: Holding):

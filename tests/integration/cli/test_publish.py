@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from tests.integration.cli.conftest import COMMAND, Cli
+from tests.integration.cli.conftest import COMMAND, Cli, Ended
+from tests.support.broker import Broker
+from tests.support.eventually import eventually_sync
 
 FITTING = '{"order_id": 1, "total": "3.00"}'
 
@@ -207,6 +211,32 @@ def test_whoever_has_read_enough_ends_it_quietly(cli: Cli):
     assert publishing.returncode == 1
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
+
+
+def test_whoever_cannot_know_whether_it_arrived_is_told_its_id(
+    cli: Cli, amqp_url: str, rabbitmq: Broker, vhost: str
+):
+    cli("topology", "apply", "shop:payment", "--url", amqp_url)
+    full = {"pattern": "^payment[.]handle_payment$", "apply-to": "queues", "definition": {"max-length": 1}}
+    rabbitmq.api("PUT", f"policies/{vhost}/full", full)
+
+    def refused() -> Ended | None:
+        done = cli("publish", "order.created", FITTING, "--url", amqp_url)
+        return done if done.code else None
+
+    done = eventually_sync(refused, within=60)
+    assert done is not None
+    assert re.search(r"to publish it again, add --id evt_[0-9a-f]{32}\n", done.err)
+
+
+def test_a_password_that_is_refused_is_not_taken_for_a_broker_that_is_away(cli: Cli, amqp_url: str):
+    parts = urlsplit(amqp_url)
+    wrong = amqp_url.replace(f":{parts.password}@", ":wrong@")
+    done = cli("publish", "a.b", "{}", "--url", wrong)
+
+    assert done.code == 4
+    assert "Are the user and the password of the URL" in done.err
+    assert ".." not in done.err
 
 
 def test_the_password_of_a_url_is_never_shown(cli: Cli):

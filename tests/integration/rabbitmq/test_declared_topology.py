@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pika
@@ -98,6 +99,27 @@ async def test_a_changed_queue_is_drift_that_names_the_argument(
 
     assert (drift.kind, drift.what) == ("changed", "queue payment.charge")
     assert drift.found == "x-delivery-limit is 20, not 5"
+    assert drift.fix.startswith("arguments never change")
+
+
+@pytest.mark.parametrize("management", ["there", "away"])
+async def test_nobody_whose_settings_are_wrong_is_told_to_delete_anything(
+    transport: RabbitMQTransport, opened: OpenTransport, management: str
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    where = {} if management == "there" else {"management_url": "http://127.0.0.1:9"}
+
+    async with opened(log_max_age=timedelta(days=1), **where) as forgetful:
+        (history,) = await forgetful.diff(Topology((CHARGE,)))
+    async with opened(namespace="others", **where) as stranger:
+        drifts = await stranger.diff(Topology((CHARGE,)))
+    (queue,) = [drift for drift in drifts if drift.kind == "changed"]
+
+    assert history.what == "queue events.log"
+    assert history.fix.startswith("it is the history: deleting it deletes that")
+    assert queue.what == "queue payment.charge"
+    assert "EVENTBUS_NAMESPACE" in queue.fix
+    assert "delete" not in queue.fix
 
 
 async def test_a_queue_whose_subscription_is_gone_is_drift(transport: RabbitMQTransport) -> None:
