@@ -10,7 +10,10 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar, overload
+from typing import Final, TypeAlias, TypeVar, overload
+
+_LAST_TRIES: Final = 5
+"""When the time is over: if the machine has stood still, whoever is waited for has had none of it."""
 
 Answer = TypeVar("Answer")
 Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
@@ -44,14 +47,14 @@ async def eventually(
     Asked again after `every` seconds, or as many as an answer takes: what is waited for needs the machine.
 
     A failing `assert` in it counts as "not yet", and so does any error named in `despite`.
-    Raises AssertionError after `within` seconds, also when the predicate itself hangs.
+    Raises AssertionError after `within` seconds and a few last tries, also when the predicate itself hangs.
     """
     search = _Search(predicate, within, despite)
     while True:
         with search:
             answer = predicate()
             if inspect.isawaitable(answer):
-                answer = await asyncio.wait_for(answer, max(search.remaining, every))
+                answer = await asyncio.wait_for(answer, search.patience)
             if search.found(answer):
                 return answer
         await asyncio.sleep(search.pause(every))
@@ -88,17 +91,19 @@ class _Search:
         self._despite = despite
         self._deadline = time.monotonic() + within
         self._tries = 0
+        self._last_tries = 0
         self._began = 0.0
         self._found = False
         self._seen = "nothing"
 
     @property
-    def remaining(self) -> float:
-        return self._deadline - time.monotonic()
+    def patience(self) -> float:
+        """Seconds that one try may take."""
+        return max(self._deadline - time.monotonic(), self._within / 10)
 
     def pause(self, every: float) -> float:
         """Between a try that has just ended and the next."""
-        return max(every, time.monotonic() - self._began)
+        return max(every, self._within / 50 if self._last_tries else time.monotonic() - self._began)
 
     def found(self, answer: object) -> bool:
         self._seen = f"{answer!r:.500}"
@@ -114,7 +119,8 @@ class _Search:
             return False
         if error is not None:
             self._seen = f"{type(error).__name__}: {error}"
-        if self.remaining <= 0:
+        self._last_tries += time.monotonic() >= self._deadline
+        if self._last_tries == _LAST_TRIES:
             raise AssertionError(self._report()) from error
         return True
 

@@ -1,6 +1,7 @@
 """Waiting, for as long as it takes and no longer."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -26,6 +27,12 @@ async def test_a_failing_assert_means_not_yet() -> None:
 async def test_a_predicate_that_hangs_is_given_up_in_time() -> None:
     with pytest.raises(AssertionError, match="last seen: TimeoutError"):
         await eventually(lambda: asyncio.sleep(60), within=0.05)
+
+
+async def test_when_the_time_has_passed_in_one_go_it_still_asks_a_few_times() -> None:
+    answers = iter([False, False, True])
+    asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+    assert await eventually(lambda: next(answers), within=0.05)
 
 
 async def test_an_error_that_was_not_foreseen_is_raised_at_once() -> None:
