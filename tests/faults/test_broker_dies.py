@@ -14,7 +14,7 @@ from tests.support.ledger import Ledger
 from tests.support.load import SEEN, SLACK, Publishing, all_handled, auditing, bus_to
 from tests.support.rabbitmq_node import SETTLING, RabbitNode
 
-TIMEOUT = 3.0
+TIMEOUT = 1.0
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -37,7 +37,7 @@ async def test_a_broker_that_is_killed_and_restarted_under_load_loses_nothing(
             await publishing.confirmed(EVENTS_BEFORE_AND_AFTER, within=120)
         await all_handled(ledger)
 
-    assert consuming_after < 2.0
+    assert consuming_after < 10.0
     assert publishing.slowest < TIMEOUT + SLACK
     assert publishing.failures
     assert set(ledger.handled[SEEN]) == set(ledger.published)

@@ -31,7 +31,7 @@ async def test_a_frozen_broker_costs_a_publish_its_timeout_and_is_used_again_whe
     node: RabbitNode, node_url: str, ledger: Ledger
 ):
     async with bus_to(node_url) as bus, bus.running(auditing(ledger)):
-        publishing = Publishing(bus, ledger, timeout=10.0)
+        publishing = Publishing(bus, ledger)
         assert await publishing.publish(new_event_id())
         with frozen(node):
             began = time.monotonic()
@@ -86,7 +86,7 @@ async def test_in_an_alarm_publishers_are_told_in_time_and_consumers_go_on(
 
     command, raised, cleared = ALARMS[alarm]
     async with bus_to(node_url) as bus, bus.running(auditing(ledger, wait, prefetch=10, concurrency=10)):
-        patient = Publishing(bus, ledger, timeout=10.0)
+        patient = Publishing(bus, ledger)
         for _ in range(50):
             assert await patient.publish(new_event_id())
         await asyncio.to_thread(node.ctl, command, raised)
@@ -169,7 +169,7 @@ async def test_a_password_that_is_revoked_is_told_once_and_asked_about_ever_more
         bus.running(auditing(ledger)),
     ):
         publishing = Publishing(bus, ledger, timeout=2.0)
-        assert await publishing.publish(new_event_id())
+        assert await Publishing(bus, ledger).publish(new_event_id())
         await asyncio.to_thread(a_user, rabbitmq, vhost, "second")
         await eventually(lambda: asyncio.to_thread(cut_connections, rabbitmq, vhost), within=10)
         # One line each of the two connections, however often they try.

@@ -59,7 +59,7 @@ async def test_publishers_whose_connections_are_cut_again_and_again_lose_nothing
     """`more`: events confirmed between two cuts, by which all `connections` are in use."""
     proxy, url = proxied
     async with bus_to(amqp_url) as direct, bus_to(url) as bus, direct.running(auditing(ledger)):
-        publishing = Publishing(bus, ledger, at_once=at_once)
+        publishing = Publishing(bus, ledger, timeout=3.0, at_once=at_once)
         async with publishing.going_on(side_by_side=publishers):
             for cuts in range(4):
                 made = connections * (cuts + 1)
@@ -161,8 +161,7 @@ async def test_a_peer_that_stops_reading_costs_a_publish_its_timeout_and_is_used
         assert {type(end) for end in ends} == {PublishTimeout}
 
         proxy.heal()
-        publishing = Publishing(bus, ledger, timeout=10.0)
-        assert await publishing.publish(new_event_id())
+        assert await Publishing(bus, ledger).publish(new_event_id())
         await all_handled(ledger)
 
 
@@ -170,7 +169,7 @@ async def test_a_slow_network_loses_nothing(proxied: Proxied, ledger: Ledger):
     proxy, url = proxied
     async with bus_to(url) as bus, bus.running(auditing(ledger)):
         proxy.delay(0.01)
-        publishing = Publishing(bus, ledger, timeout=10.0)
+        publishing = Publishing(bus, ledger)
         async with publishing.going_on():
             await publishing.confirmed(30, within=20)
         await all_handled(ledger)

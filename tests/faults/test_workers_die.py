@@ -58,7 +58,7 @@ async def test_of_a_worker_that_is_killed_while_it_acks_many_together_nothing_is
     async with bus_to(amqp_url) as bus:
         async with bus.running(auditing(ledger)):
             pass  # the queue exists from now on
-        publishing = Publishing(bus, ledger, timeout=30.0)
+        publishing = Publishing(bus, ledger)
         assert all(await asyncio.gather(*(publishing.publish(new_event_id()) for _ in range(2_000))))
         for _ in range(2):
             async with worker(amqp_url, "quick", log=log) as process:
@@ -90,6 +90,7 @@ async def test_a_worker_killed_between_a_retry_copy_and_its_ack_leaves_two_copie
     assert ledger.handled[SEEN] == {event_id: 1}
 
 
+@pytest.mark.timeout(400)
 async def test_a_message_that_kills_its_process_ends_alone_in_the_dead_letters(
     rabbitmq: Broker, vhost: str, amqp_url: str, ledger: Ledger, log: Path
 ):
@@ -100,7 +101,7 @@ async def test_a_message_that_kills_its_process_ends_alone_in_the_dead_letters(
             pass  # the queue exists from now on
         events = {number: await bus.publish(TYPE, {"order_id": number}) for number in range(1, 31)}
         ledger.confirmed |= {receipt.event_id for receipt in events.values()}
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(300):
             while not (dead := await bus.transport.dead_letters(SEEN, limit=100)):
                 async with worker(amqp_url, "poison", log=log) as process:
                     await eventually(partial(it_has_died_or_its_message, process, bus), within=STARTING)

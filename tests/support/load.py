@@ -25,7 +25,7 @@ SEEN: Final = "audit.seen"
 """The subscription that writes every event into the ledger."""
 QUICK_RETRY: Final = RetryPolicy(max_attempts=5, first=1.0, maximum=2.0, jitter=False)
 
-SLACK: Final = 1.0
+SLACK: Final = 5.0
 """Seconds that a busy machine may add to the timeout of a call."""
 
 _PAUSE_AFTER_FAILURE: Final = 0.1
@@ -64,7 +64,7 @@ class Publishing:
         bus: Bus,
         ledger: Ledger,
         *,
-        timeout: float = 3.0,
+        timeout: float = 30.0,
         pause: float = 0.002,
         at_once: int = 1,
         most_open: float = math.inf,
