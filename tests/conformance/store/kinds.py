@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from eventbus.store import Store
 
-QUICK: Final = StoreOptions(lease=1.0, timeout=5.0)
+QUICK: Final = StoreOptions(lease=1.0, timeout=60.0)
 """The dead are noticed while a test waits."""
+STEADY: Final = StoreOptions(lease=60.0, timeout=60.0)
+"""The living are never taken for dead, however long the machine stands still."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Place:
     url: str
 
     @asynccontextmanager
-    async def opened(self, options: StoreOptions = QUICK) -> AsyncGenerator[Store]:
+    async def opened(self, options: StoreOptions = STEADY) -> AsyncGenerator[Store]:
         """Another store at this place."""
         if self.kind != "embedded":
             store = store_for(self.url, options)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from eventbus.logbook import OutOfHand
@@ -25,13 +25,9 @@ from tests.conformance.store.kinds import QUICK, Place
 if TYPE_CHECKING:
     from eventbus.store import Store
 
-FROZEN = QUICK.lease / 2
-"""Seconds in which an event loop that nobody stops has long gone on. Who is frozen just before its next sign
-of life is taken for dead after two thirds of its lease, and thawed then: it must notice that."""
-
 
 async def main(kind: str, url: str, what: str, *arguments: str) -> None:
-    async with Place(kind, url).opened() as store:
+    async with Place(kind, url).opened(QUICK) as store:
         match what, arguments:
             case "open", ():
                 say("open")
@@ -59,32 +55,32 @@ async def main(kind: str, url: str, what: str, *arguments: str) -> None:
 
 
 async def late(store: Store) -> None:
+    thawed = thawing()
     key = drive.a_key()
     await drive.claim(store, key)
     say("holding")
-    await thawed()
+    await thawed.wait()
     answer = await store.inbox.exchange(complete=[key])
     say(f"lost {len(answer.lost)}")
 
 
 async def page(store: Store) -> None:
+    thawed = thawing()
     logbook = drive.logbook_of(store)
     await logbook.take("replay", "one", "begun")
     say("taken")
-    await thawed()
+    await thawed.wait()
     try:
         await logbook.write("replay", "one", "too late")
     except OutOfHand:
         say("out of hand")
 
 
-async def thawed() -> None:
-    """Returns when this process has been frozen."""
-    while True:
-        before = time.monotonic()
-        await asyncio.sleep(0.02)
-        if time.monotonic() - before > FROZEN:
-            return
+def thawing() -> asyncio.Event:
+    """Set when this process has been frozen and goes on."""
+    thawed = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, thawed.set)
+    return thawed
 
 
 async def write(store: Store) -> None:

@@ -32,7 +32,7 @@ async def test_what_is_put_is_true_when_the_user_commits(
     assert await drive.waiting_now(outbox) == 0
     await foreign.execute("COMMIT")
 
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 10)
     assert drive.ids(await drive.waiting(outbox)) == [message.event_id]
     assert await drive.claim(store, key) == [Claim.HANDLED]
 

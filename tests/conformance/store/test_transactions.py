@@ -102,7 +102,7 @@ async def test_events_put_in_a_transaction_wake_whoever_waits_when_it_commits(
         await asyncio.sleep(0.2)
         assert not waiting.done()
 
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 10)
 
 
 @SQL

@@ -29,7 +29,7 @@ from tests.support.redis_server import RedisServer
 
 KEY = InboxKey("payment.charge", "evt_1")
 OTHER = InboxKey("payment.charge", "evt_2")
-QUICK = StoreOptions(timeout=1.0, lease=30.0)
+OPTIONS = StoreOptions(timeout=10.0, lease=30.0)
 
 
 class Asked(Event, type="asked.once"):
@@ -37,7 +37,7 @@ class Asked(Event, type="asked.once"):
 
 
 async def test_a_server_that_is_killed_and_started_again_has_what_it_answered_for(redis: RedisServer):
-    store = store_for(redis.url, QUICK)
+    store = store_for(redis.url, OPTIONS)
     await store.open()
     assert (await store.inbox.exchange(claim=[KEY])).claims == [Claim.OURS]
     await store.inbox.exchange(complete=[KEY])
@@ -62,7 +62,7 @@ async def test_a_server_without_the_newer_commands_answers_the_same(redis: Redis
     keys = [InboxKey("payment.charge", f"evt_{number}") for number in range(1500)]
     with Redis.from_url(redis.url) as client:  # pyright: ignore[reportUnknownMemberType]  their keywords
         client.execute_command("ACL", "SETUSER", "default", "-zmscore")  # pyright: ignore[reportUnknownMemberType]
-    store = store_for(redis.url, QUICK)
+    store = store_for(redis.url, OPTIONS)
     await store.open()
     await store.inbox.exchange(claim=keys[::2])
     await store.inbox.exchange(complete=keys[::4])
@@ -77,7 +77,7 @@ async def test_a_wrong_password_is_told_without_the_password(redis_url: str):
     wrong = "redis://:hush@" + redis_url.partition("@")[2]
 
     with pytest.raises(ConfigurationError, match="user and the password") as failed:
-        await store_for(wrong, QUICK).open()
+        await store_for(wrong, OPTIONS).open()
 
     assert "hush" not in str(failed.value)
 
@@ -102,12 +102,12 @@ def test_what_names_no_redis_is_refused_without_quoting_it(url: str):
 
 async def test_a_server_that_is_away_is_unavailable():
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1"):
-        await store_for("redis://127.0.0.1:1/0", QUICK).open()
+        await store_for("redis://127.0.0.1:1/0", OPTIONS).open()
 
 
 async def test_two_stores_that_claim_a_thousand_keys_at_once_share_them(redis_url: str):
     keys = [InboxKey("payment.charge", f"evt_{number}") for number in range(1000)]
-    stores = [store_for(redis_url, QUICK) for _ in range(2)]
+    stores = [store_for(redis_url, OPTIONS) for _ in range(2)]
     for store in stores:
         await store.open()
 
@@ -122,7 +122,7 @@ async def test_two_stores_that_claim_a_thousand_keys_at_once_share_them(redis_ur
 
 
 async def test_what_was_handled_is_forgotten_by_age(redis_url: str):
-    store = store_for(redis_url, QUICK)
+    store = store_for(redis_url, OPTIONS)
     await store.open()
     await store.inbox.exchange(complete=[KEY])
 
@@ -133,7 +133,7 @@ async def test_what_was_handled_is_forgotten_by_age(redis_url: str):
 
 
 async def test_a_server_that_may_forget_is_told(redis: RedisServer):
-    store = store_for(redis.url, QUICK)
+    store = store_for(redis.url, OPTIONS)
     with Redis.from_url(redis.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     with structlog.testing.capture_logs() as logs:
@@ -144,7 +144,7 @@ async def test_a_server_that_may_forget_is_told(redis: RedisServer):
 
 
 async def test_a_full_server_is_unavailable_and_not_wrong(redis: RedisServer):
-    store = store_for(redis.url, QUICK)
+    store = store_for(redis.url, OPTIONS)
     await store.open()
     with Redis.from_url(redis.url) as client:
         client.config_set("maxmemory", "1")
@@ -158,7 +158,7 @@ async def test_a_full_server_is_unavailable_and_not_wrong(redis: RedisServer):
 
 async def test_a_password_that_is_changed_while_it_is_open_makes_it_unavailable(redis: RedisServer):
     """Nothing is handled meanwhile; an error at the start is for whoever starts it, and this is not."""
-    store = store_for(redis.url, QUICK)
+    store = store_for(redis.url, OPTIONS)
     await store.open()
     with Redis.from_url(redis.url) as client:
         client.config_set("requirepass", "another")
