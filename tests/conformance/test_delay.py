@@ -90,7 +90,7 @@ async def test_a_delayed_message_for_one_queue_reaches_only_that_queue(transport
 
 async def test_a_delayed_message_is_routed_when_it_is_due(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
-    sent = drive.a_message(delay=2.0)
+    sent = drive.a_message(delay=3.0)
     await drive.send(transport, sent)
     await transport.apply(CHARGE_AND_NOTIFY)
 

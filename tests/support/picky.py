@@ -19,6 +19,8 @@ class PickyTransport:
         self.has: list[str] = []
         self.delays: dict[str, float] = {}
         self.calls: list[list[str]] = []
+        self.patience = 0.0
+        """Seconds that the last call would have waited for it."""
         self.is_away = False
         self.is_silent = False
         """It answers nothing, and has taken it all the same."""
@@ -32,6 +34,7 @@ class PickyTransport:
     async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
         ids = [message.event_id or "" for message in messages]
         self.calls.append(ids)
+        self.patience = timeout
         if bad := self.invalid.intersection(ids):
             raise InvalidEvent("headers", "are too many", min(bad))
         if self.is_silent:

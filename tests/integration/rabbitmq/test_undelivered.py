@@ -42,9 +42,9 @@ async def test_retries_of_a_deleted_queue_hold_up_nobody_and_come_when_it_is_the
 ) -> None:
     numbers = range(MORE_THAN_THE_BROKER_HOLDS)
     await transport.apply(BOTH)
+    await asyncio.to_thread(delete, rabbitmq, vhost, CHARGE.name)
     failed = {"eventbus-attempt": 2, "eventbus-error": "TimeoutError: bank"}
     await send(transport, *(an_event(n, queue=CHARGE.name, delay=1, headers=failed) for n in numbers))
-    await asyncio.to_thread(delete, rabbitmq, vhost, CHARGE.name)
     await send(transport, an_event(100, queue=NOTIFY.name, delay=2))
 
     assert ids(await receive(transport, NOTIFY.name, 1)) == ["evt_100"]
@@ -69,8 +69,8 @@ async def test_what_has_no_queue_yet_stays_when_it_is_sent_again(
     transport: RabbitMQTransport, rabbitmq: Broker, vhost: str
 ) -> None:
     await transport.apply(BOTH)
-    await send(transport, an_event(1, queue=CHARGE.name, delay=1))
     await asyncio.to_thread(delete, rabbitmq, vhost, CHARGE.name)
+    await send(transport, an_event(1, queue=CHARGE.name, delay=1))
     letters = await lying(transport, 1)
 
     moved = await letters.redrive()

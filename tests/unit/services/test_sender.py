@@ -56,8 +56,8 @@ async def test_a_mail_server_that_is_away_takes_the_mail_later(unused_tcp_port: 
 async def test_a_slow_mail_server_is_given_up_within_the_timeout(tmp_path: Path):
     began = time.monotonic()
 
-    async with mail_server_running(tmp_path / "mails", latency=1.5) as slow:
+    async with mail_server_running(tmp_path / "mails", latency=60) as slow:
         with pytest.raises(MailDeferred):
             await sender(slow, timeout=0.3).send(mail())
 
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 10
