@@ -150,7 +150,7 @@ async def test_dead_letters_lie_in_a_queue_of_their_own_from_which_they_can_be_m
     assert drive.ids(taken) == drive.ids(sent)
     assert {delivery.message.routing_key for delivery in taken} == {ORDER_CREATED}
     assert drive.ids(await drive.contents(transport, CHARGE)) == drive.ids(sent[:1])
-    await eventually(lambda: _count(transport, 1))
+    await eventually(lambda: _count(transport, 1), within=30)
     assert drive.ids(await _dead(transport, CHARGE)) == drive.ids(sent[2:])
 
 
@@ -164,7 +164,7 @@ async def test_what_is_handed_over_again_and_again_and_never_settled_becomes_a_d
     for _ in range(21):
         async with transport.consume(CHARGE, prefetch=1) as consumption:
             await drive.take(consumption, 1)
-    await eventually(lambda: _count(transport, 1))
+    await eventually(lambda: _count(transport, 1), within=30)
 
     (dead,) = await transport.dead_letters(CHARGE, limit=10)
     assert replace(dead.message, headers={}, queue=None, delay=0.0) == sent
@@ -177,7 +177,7 @@ async def _give_up(transport: Transport, messages: Sequence[Message], outcome: D
     await drive.send(transport, *messages)
     async with transport.consume(CHARGE, prefetch=drive.PREFETCH) as consumption:
         await drive.collect(consumption, len(messages), outcome=outcome)
-    await eventually(lambda: _count(transport, len(messages)))
+    await eventually(lambda: _count(transport, len(messages)), within=30)
 
 
 async def _count(transport: Transport, count: int) -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.shop import Latencies
 from tests.support.eventually import eventually
 from tests.support.shop import EVERYTHING, RunningShop, shop_running
+
+pytestmark = pytest.mark.timeout(400)
 
 UNICORN = [{"sku": "unicorn", "quantity": 1}]
 
@@ -19,14 +23,14 @@ async def test_an_order_ends_in_one_of_three_ways(broker_url: str | None):
 
         assert await shop.ended([well, declined, missing]) == ["completed", "declined", "out_of_stock"]
         assert await shop.charges() == {well: ["captured"], declined: ["declined"], missing: ["refunded"]}
-        assert shop.mails() == {
+        mails = {
             well: ["confirmation"],
             declined: ["confirmation", "payment_declined"],
             missing: ["confirmation", "out_of_stock"],
         }
-        await eventually(
-            lambda: shop.reservations() == {well: "shipped", declined: "released", missing: "rejected"}
-        )
+        await eventually(lambda: shop.mails() == mails, within=60)
+        reservations = {well: "shipped", declined: "released", missing: "rejected"}
+        await eventually(lambda: shop.reservations() == reservations, within=60)
 
 
 async def test_what_was_done_in_line_is_not_done_again(broker_url: str | None):
@@ -35,14 +39,14 @@ async def test_what_was_done_in_line_is_not_done_again(broker_url: str | None):
 
         assert await shop.ended(orders) == ["completed"] * 3
         assert await shop.charges() == {order: ["captured"] for order in orders}
-        assert shop.mails() == {order: ["confirmation"] for order in orders}
+        await eventually(lambda: shop.mails() == {order: ["confirmation"] for order in orders}, within=60)
 
 
 async def test_a_payment_worker_that_is_killed_in_mid_flow_costs_nobody_anything(broker_url: str | None):
     parts = (*EVERYTHING, "payment-2")
     async with shop_running(broker_url, parts=parts, latencies=Latencies(payment=0.3)) as shop:
         orders = await place_many(shop, 40)
-        await eventually(lambda: at_least_charged(shop, 3))
+        await eventually(lambda: at_least_charged(shop, 3), within=30)
         await shop.kill("payment")
 
         statuses = await shop.ended(orders, within=60)
@@ -54,7 +58,7 @@ async def test_a_payment_worker_that_is_killed_in_mid_flow_costs_nobody_anything
 async def test_an_order_service_that_is_killed_finds_its_orders_again(broker_url: str | None):
     async with shop_running(broker_url, latencies=Latencies(payment=0.3)) as shop:
         orders = await place_many(shop, 20)
-        await eventually(lambda: at_least_charged(shop, 1))
+        await eventually(lambda: at_least_charged(shop, 1), within=30)
         await shop.kill("order")
         await shop.start("order")
 
@@ -65,14 +69,14 @@ async def test_an_order_service_that_is_killed_finds_its_orders_again(broker_url
 async def test_workers_that_are_all_killed_at_once_finish_when_they_are_started_again(broker_url: str | None):
     async with shop_running(broker_url, latencies=Latencies(payment=0.3, warehouse=0.2)) as shop:
         orders = await place_many(shop, 20)
-        await eventually(lambda: at_least_charged(shop, 1))
+        await eventually(lambda: at_least_charged(shop, 1), within=30)
         for worker in ("payment", "email", "warehouse"):
             await shop.kill(worker)
         await shop.start("payment", "email", "warehouse")
 
         assert await shop.ended(orders, within=60) == expected(20)
         assert await shop.charges() == dict(zip(orders, charged(20), strict=True))
-        assert shop.mails() == dict(zip(orders, mailed(20), strict=True))
+        await eventually(lambda: shop.mails() == dict(zip(orders, mailed(20), strict=True)), within=60)
 
 
 async def test_a_gateway_that_fails_for_a_while_is_asked_until_it_answers(broker_url: str | None):

@@ -20,7 +20,7 @@ def test_services_run_until_they_are_asked_to_stop(everywhere: Cli, number: sign
     worker = everywhere.start("run", "shop:payment")
     worker.says("worker.ready")
     everywhere("publish", "order.created", '{"order_id": 7, "total": "3.00"}')
-    eventually_sync(lambda: handled(everywhere) == ["7"])
+    eventually_sync(lambda: handled(everywhere) == ["7"], within=30)
 
     done = worker.told(number)
 
@@ -43,7 +43,7 @@ def test_what_has_begun_is_finished_before_it_ends(cli: Cli):
     worker = cli.start("run", "slow:service")
     worker.says("worker.ready")
     cli("publish", "a.b", "{}")
-    eventually_sync((cli.directory / "begun").exists)
+    eventually_sync((cli.directory / "begun").exists, within=30)
 
     assert worker.told(signal.SIGTERM).code == 0
     assert (cli.directory / "ended").exists()

@@ -21,7 +21,8 @@ def test_every_subscription_of_the_broker_is_shown(everywhere: Cli):
     everywhere("publish", "order.created", '{"order_id": 2, "total": 1}')
 
     found = eventually_sync(
-        lambda: (found := subscriptions(everywhere))["payment.handle_payment"]["ready"] == 2 and found
+        lambda: (found := subscriptions(everywhere))["payment.handle_payment"]["ready"] == 2 and found,
+        within=30,
     )
 
     assert sorted(found) == ["email.send_invoice", "payment.handle_payment"]

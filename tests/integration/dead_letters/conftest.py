@@ -50,7 +50,7 @@ class Place:
         await drive.send(self.transport, *messages)
         async with self.transport.consume(CHARGE, prefetch=drive.PREFETCH) as consumption:
             await drive.collect(consumption, count, outcome=DeadLetter(Reason.EXHAUSTED, error))
-        await eventually(lambda: self.has_dead(dead + count))
+        await eventually(lambda: self.has_dead(dead + count), within=30)
         return drive.ids(messages)
 
     async def has_dead(self, count: int) -> bool:

@@ -25,7 +25,7 @@ async def test_five_first_and_then_the_rest(place):
 async def test_a_redrive_that_is_killed_loses_none(place):
     sent = await place.give_up(300)
 
-    async with place.started("redrive", CHARGE, "--rate", "100", "--yes") as process:
+    async with place.started("redrive", CHARGE, "--rate", "25", "--yes") as process:
         await eventually(lambda: _some_are_ready(place), within=20)
         process.kill()
         await process.wait()
@@ -37,7 +37,7 @@ async def test_a_redrive_that_is_killed_loses_none(place):
     assert again.code == 0
     redriven = drive.ids(await drive.contents(place.transport, CHARGE))
     assert sorted(set(redriven)) == sent
-    assert len(redriven) <= len(sent) + 20  # at worst the batch that was confirmed and not acked
+    assert len(redriven) <= len(sent) + 5  # at worst the batch that was confirmed and not acked
 
 
 async def test_without_a_terminal_nothing_is_redriven_unasked(place):
@@ -75,7 +75,7 @@ async def test_what_another_consumer_holds_makes_it_done_in_part(place):
     assert f"1 more took from {CHARGE}.dead" in of_all.err
     assert "3 redriven" in of_all.err
     assert of_one.code == 1
-    assert await eventually(lambda: place.has_dead(4))
+    assert await eventually(lambda: place.has_dead(4), within=30)
     assert await place.dead() == sent[:4]
 
 
@@ -84,7 +84,7 @@ async def test_an_audit_log_that_takes_no_more_makes_a_discard_done_in_part(plac
     audit, nowhere = place.directory / "audit.jsonl", place.directory / "nowhere"
     nowhere.symlink_to(place.directory / "unmounted" / "audit.jsonl")
 
-    arguments = ("--reason", "test cards", "--audit-log", str(audit), "--rate", "100", "--yes")
+    arguments = ("--reason", "test cards", "--audit-log", str(audit), "--rate", "25", "--yes")
     async with place.started("discard", CHARGE, *arguments) as process:
         await eventually(lambda: audit.exists() and audit.read_bytes(), within=20)
         nowhere.replace(audit)
@@ -168,7 +168,7 @@ async def test_export_is_json_lines_with_the_payload(place):
 
 
 async def _some_are_ready(place) -> bool:
-    return await place.ready() >= 40
+    return await place.ready() >= 10
 
 
 async def _all_are_somewhere(place, count: int) -> int:

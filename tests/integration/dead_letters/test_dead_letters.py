@@ -64,7 +64,7 @@ async def test_what_fails_again_meanwhile_is_not_redriven_again(place):
         await failing
 
     assert moved.done == 40
-    await eventually(lambda: place.has_dead(40))
+    await eventually(lambda: place.has_dead(40), within=30)
 
 
 async def test_what_is_given_up_after_it_began_stays_though_it_comes_with_the_others(place, monkeypatch):
@@ -81,7 +81,7 @@ async def test_what_is_given_up_after_it_began_stays_though_it_comes_with_the_ot
     moved = await DeadLetters(place.transport, CHARGE).redrive()
 
     assert moved.done == 10
-    await eventually(lambda: place.has_dead(1))
+    await eventually(lambda: place.has_dead(1), within=30)
 
 
 async def test_those_that_another_consumer_holds_are_told_of_and_not_waited_for(place):
@@ -96,7 +96,7 @@ async def test_those_that_another_consumer_holds_are_told_of_and_not_waited_for(
         async def one_is_left() -> bool:  # the broker forgets the other a moment after it has gone
             return (await letters.stats()).dead_consumers == 1
 
-        await eventually(one_is_left)
+        await eventually(one_is_left, within=30)
         assert drive.ids(held) == ["evt_00000", "evt_00001", "evt_00002", "evt_00003"]
 
 
