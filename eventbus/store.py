@@ -256,6 +256,28 @@ class StoreUnavailable(EventBusError):
         super().__init__(f"the {what} at {url} is not available: {problem}. {remedy}")
 
 
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """How a store is, for those who only look."""
+
+    url: str | None
+    """Without secrets; None where it cannot be read."""
+    problem: EventBusError | None = None
+    """`StoreUnavailable`, or the `ConfigurationError` with which it could not be opened as it is."""
+    is_missing: bool = False
+    """It was named, and no process has opened it yet."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is nothing to be had of it; None where all is well."""
+        if self.is_missing:
+            on_this_machine = " on this machine" if str(self.url).startswith("sqlite:") else ""
+            return f"no process{on_this_machine} has opened it yet"
+        if isinstance(self.problem, StoreUnavailable):
+            return self.problem.problem
+        return None if self.problem is None else str(self.problem)
+
+
 class WrongTransaction(EventBusError):
     """What was given as a transaction is none of this store's; nothing was written."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,6 +16,7 @@ from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options
 from eventbus.cli.output import note, print_json, show, table
 from eventbus.cli.targets import load_services, use_working_directory
+from eventbus.cli.waiting_view import look_at_store
 from eventbus.diagnosis import Facts, Finding, Severity, diagnose, gather, many
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
     """Find what is misconfigured or going wrong, each finding with its fix. Changes nothing.
 
     Looked at: the broker's version, features, alarms, clock and blocked connections; queues that nobody
-    consumes; dead letters, and whether they become more. Of the services named also their topology and the
-    timeouts of their handlers; without any, all queues of the broker are looked at. It takes two seconds.
+    consumes; dead letters, and whether they become more; whether the store answers, and a worker could open
+    it. Of the services named also their topology and the timeouts of their handlers; without any, all queues
+    of the broker are looked at. It takes two seconds, and up to five where the store is silent.
 
     Exit code 1 when a finding is serious, 0 otherwise, 4 when the broker cannot be reached.
 
@@ -42,13 +45,18 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
     """
     use_working_directory()
     services = load_services(targets)
-    bus = command_bus(settings_for(common), declare=False)
+    settings = settings_for(common)
+    bus = command_bus(settings, declare=False)
     # A command to be pasted must not show a password, and must not go to another broker.
     repeated = common.url if common.url and common.url.startswith("sqlite:") else None
 
     async def look(bus: Bus) -> Facts:
         async with bus:
-            return await gather(bus.transport, bus.clock, services=services, targets=targets, url=repeated)
+            facts, store = await asyncio.gather(
+                gather(bus.transport, bus.clock, services=services, targets=targets, url=repeated),
+                look_at_store(settings),
+            )
+            return replace(facts, store=store)
 
     facts = asyncio.run(look(bus))
     findings = diagnose(facts)

@@ -24,6 +24,7 @@ from eventbus.cli.waiting_view import (
     backlog_json,
     catching_up_json,
     look_at_waiting,
+    store_json,
     told_age,
     waiting_lines,
 )
@@ -190,6 +191,7 @@ def as_json(look: Look) -> dict[str, object]:
     """`oldest_age` in seconds; null where the transport cannot know, and where nothing is ready."""
     return {
         "broker": None if look.report is None else short_json(look.report),
+        "store": store_json(look.waiting.store),
         "outbox": backlog_json(look.waiting.outbox),
         "spool": backlog_json(look.waiting.spool),
         "catching_up": catching_up_json(look.waiting),

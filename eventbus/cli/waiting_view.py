@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from eventbus.catchup import KIND, Progress
@@ -12,8 +13,8 @@ from eventbus.errors import EventBusError
 from eventbus.keeping import spool_path, store_url
 from eventbus.logbook import Page
 from eventbus.settings import Settings
-from eventbus.store import Backlog
-from eventbus.stores.looking import backlog_at, pages_at
+from eventbus.store import Backlog, StoreReport
+from eventbus.stores.looking import backlog_at, pages_at, report_on
 from eventbus.stores.spooling import spool_url
 
 Answer = TypeVar("Answer")
@@ -23,6 +24,7 @@ Answer = TypeVar("Answer")
 class Waiting:
     """None where there is no such thing."""
 
+    store: StoreReport | None = None
     outbox: Backlog | None = None
     spool: Backlog | None = None
     catching_up: Sequence[tuple[Page, Progress]] = ()
@@ -33,23 +35,30 @@ class Waiting:
 
 async def look_at_waiting(settings: Settings, clock: Clock) -> Waiting:
     """The store that is named, or the files that lie where they are by default. Changes nothing."""
-    store = store_url(settings)
-    troubles: list[str] = []
-
-    async def found(looking: Awaitable[Answer], otherwise: Answer) -> Answer:
-        try:
-            return await looking
-        except EventBusError as error:
-            if str(error) not in troubles:
-                troubles.append(str(error))
-            return otherwise
-
-    return Waiting(
-        outbox=await found(backlog_at(store, clock), None),
-        spool=await found(backlog_at(spool_url(spool_path(settings)), clock), None),
-        catching_up=_not_live(await found(pages_at(store, KIND), ())),
-        troubles=tuple(troubles),
+    url = store_url(settings)
+    store, (outbox, unreadable), (pages, unread), (spool, trouble) = await asyncio.gather(
+        look_at_store(settings),
+        _found(backlog_at(url, clock)),
+        _found(pages_at(url, KIND)),
+        _found(backlog_at(spool_url(spool_path(settings)), clock)),
     )
+    store = replace(store, problem=store.problem or unreadable or unread)
+    return Waiting(
+        store=store,
+        outbox=outbox,
+        spool=spool,
+        catching_up=_not_live(pages or ()),
+        troubles=(*_troubles(store), *([] if trouble is None else [str(trouble)])),
+    )
+
+
+async def look_at_store(settings: Settings) -> StoreReport:
+    """As it lies: nothing is created, migrated or claimed."""
+    return await report_on(store_url(settings), is_named=settings.store is not None)
+
+
+def store_json(store: StoreReport | None) -> dict[str, object] | None:
+    return None if store is None else {"url": store.url, "problem": store.reason}
 
 
 def catching_up_json(waiting: Waiting) -> list[dict[str, object]]:
@@ -86,6 +95,20 @@ def told_age(seconds: float) -> str:
         if seconds < most:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+async def _found(looking: Awaitable[Answer]) -> tuple[Answer | None, EventBusError | None]:
+    try:
+        return await looking, None
+    except EventBusError as error:
+        return None, error
+
+
+def _troubles(store: StoreReport) -> Iterator[str]:
+    if store.is_missing:
+        yield f"the store {store.url} is not there: {store.reason}"
+    elif store.problem is not None:
+        yield str(store.problem)
 
 
 def _line(name: str, backlog: Backlog) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from eventbus.diagnosis import broker, subscriptions
+from eventbus.diagnosis import broker, store, subscriptions
 from eventbus.diagnosis.facts import Facts
 from eventbus.diagnosis.finding import Finding, Severity
 
@@ -18,6 +18,8 @@ CHECKS: Final[Sequence[Check]] = (
     broker.held_up_connections,
     broker.held_back_delays,
     broker.undelivered_delays,
+    store.useless_store,
+    store.missing_store,
     broker.clock_skew,
     subscriptions.drift,
     subscriptions.handlers_longer_than_the_limit,

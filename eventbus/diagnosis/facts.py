@@ -1,4 +1,4 @@
-"""What the checks look at, asked of the broker once."""
+"""What the checks look at: asked of the broker once, and what somebody else has found of the store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock
 from eventbus.errors import ConfigurationError
 from eventbus.service import Service
+from eventbus.store import StoreReport
 from eventbus.transport import Drift, QueueStats, Topology, Transport
 
 BETWEEN_LOOKS: Final = 2.0
@@ -31,6 +32,8 @@ class Facts:
     """The same queues `BETWEEN_LOOKS` seconds later."""
     queues_unknown: str | None = None
     """Why nobody knows which queues there are."""
+    store: StoreReport | None = None
+    """None: nobody has looked at it."""
 
     def command(self, *words: str) -> str:
         """`eventbus …`, with nothing in it that a shell would take for anything but a word."""

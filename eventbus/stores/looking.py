@@ -7,22 +7,37 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 from eventbus.clock import Clock
+from eventbus.databases.scheme import scheme_of
 from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.database import explained
+from eventbus.errors import ConfigurationError
 from eventbus.logbook import Page
 from eventbus.record import microseconds
-from eventbus.store import Backlog, StoreUnavailable
+from eventbus.store import Backlog, StoreReport, StoreUnavailable
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.logbook import pages
-from eventbus.stores.sqlite.statements import statements
+from eventbus.stores.sqlite.statements import schema, statements
 
 Answer = TypeVar("Answer")
 
 _OPTIONS: Final = StoreOptions(timeout=5.0)
+
+
+async def report_on(url: str, *, is_named: bool) -> StoreReport:
+    """What is wrong with the store is in the answer, and not raised. Nobody misses one that is not named."""
+    shown: str | None = None
+    try:
+        shown = store_for(url, _OPTIONS).url
+        was_opened = await _was_opened(url)
+    except (StoreUnavailable, ConfigurationError) as error:
+        return StoreReport(shown, error)
+    return StoreReport(shown, is_missing=is_named and not was_opened)
 
 
 async def backlog_at(url: str, clock: Clock) -> Backlog | None:
@@ -54,6 +69,37 @@ async def pages_at(url: str, kind: str) -> Sequence[Page]:
     return ()
 
 
+async def _was_opened(url: str) -> bool:
+    """Raises `StoreUnavailable`, and `ConfigurationError` where no process could open it."""
+    match scheme_of(url):
+        case "sqlite":
+            return await asyncio.to_thread(_file_was_opened, Address.of(url))
+        case "postgresql" | "postgres":
+            from eventbus.stores.postgres import looking as at_postgres
+
+            return await at_postgres.was_opened(url, _OPTIONS)
+        case "redis" | "rediss":
+            from eventbus.stores.redis import looking as at_redis
+
+            await at_redis.check(url, _OPTIONS)
+            return True
+        case _:  # in the memory of each process
+            return True
+
+
+def _file_was_opened(address: Address) -> bool:
+    address.check()
+    if address.file is None:
+        return True
+    if not address.file.is_file():
+        return False
+    try:
+        with closing(_connect(address.file)) as connection:
+            return schema().version(connection, address) > 0
+    except sqlite3.Error as error:
+        raise explained(error, address) from error
+
+
 def _is_postgres(url: str) -> bool:
     return url.startswith(("postgresql:", "postgres:"))
 
@@ -62,15 +108,18 @@ def _in_file(address: Address, table: str, look: Callable[[sqlite3.Connection], 
     """None where there is no such file, or no such table in it."""
     if address.file is None or not address.file.is_file():
         return None
-    target = f"file:{quote(str(address.file))}?mode=ro"
     try:
-        with closing(sqlite3.connect(target, timeout=_OPTIONS.timeout, uri=True)) as connection:
+        with closing(_connect(address.file)) as connection:
             known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
             if connection.execute(known, (table,)).fetchone() is None:
                 return None
             return look(connection)
     except sqlite3.Error as error:
         raise StoreUnavailable(address.url, str(error)) from error
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(file))}?mode=ro", timeout=_OPTIONS.timeout, uri=True)
 
 
 def _backlog(connection: sqlite3.Connection, *, now: int) -> Backlog:

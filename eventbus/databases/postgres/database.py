@@ -99,10 +99,14 @@ async def prepared(address: Address, timeout: float) -> AsyncGenerator[Connectio
     except FAILURES as error:
         raise explained(error, address) from error
     except ValueError as error:  # of the driver, about the URL, which it quotes
-        raise ConfigurationError(
-            f"the {address.what}'s URL {address.url} cannot be read: use "
-            "postgresql://user:password@host:5432/database."
-        ) from error.__cause__
+        raise unreadable(address) from error.__cause__
+
+
+def unreadable(address: Address) -> ConfigurationError:
+    return ConfigurationError(
+        f"the {address.what}'s URL {address.url} cannot be read: use "
+        "postgresql://user:password@host:5432/database."
+    )
 
 
 def explained(error: BaseException, address: Address) -> StoreUnavailable:

@@ -28,28 +28,28 @@ class Schema:
 
         Leaves a lock that ends with the connection. Raises `ConfigurationError` for a newer one.
         """
-        if await self._version(connection) == len(self.steps):
+        if await self.version(connection, address) == len(self.steps):
             return
         # Before the transaction, which then begins with what was committed meanwhile, also in its caches.
         await connection.execute("SELECT pg_advisory_lock(hashtext('eventbus'), hashtext($1))", self.name)
         async with connection.transaction():
             await self._migrate(connection, address)
 
-    async def _version(self, connection: Connection) -> int:
-        """0 where nobody has created our tables yet."""
+    async def version(self, connection: Connection, address: Address) -> int:
+        """0 where nobody has created our tables yet. Raises `ConfigurationError` for a newer one."""
         if await connection.fetchval("SELECT to_regclass($1)", f"{self.quoted}.{self.table}") is None:
             return 0
         version: int = await connection.fetchval(f"SELECT version FROM {self.quoted}.{self.table}")  # noqa: S608  ours
-        return version
-
-    async def _migrate(self, connection: Connection, address: Address) -> None:
-        version, newest = await self._version(connection), len(self.steps)
-        if version > newest:
+        if version > (newest := len(self.steps)):
             raise ConfigurationError(
                 f"the {address.what} at {address.url} was written by a newer eventbus: its schema "
                 f"{self.name} has version {version}, this one knows {newest}. Upgrade eventbus "
                 f"here, or use another {address.what}."
             )
+        return version
+
+    async def _migrate(self, connection: Connection, address: Address) -> None:
+        version, newest = await self.version(connection, address), len(self.steps)
         if version == newest:
             return
         # Not IF NOT EXISTS, which asks for the right to create it even where it exists.

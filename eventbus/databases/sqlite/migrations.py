@@ -38,13 +38,7 @@ class Schema:
 
         Raises `ConfigurationError` for a newer one.
         """
-        version, newest = self._version(connection), len(self.steps)
-        if version > newest:
-            raise ConfigurationError(
-                f"the {address.what} in {address.file} was written by a newer eventbus: its schema has "
-                f"version {version}, this one knows {newest}. Upgrade eventbus here, or use another "
-                f"{address.what}."
-            )
+        version, newest = self.version(connection, address), len(self.steps)
         for step in self.steps[version:]:
             for statement in step:
                 connection.execute(statement)
@@ -54,8 +48,18 @@ class Schema:
         )
         connection.execute(f"INSERT OR REPLACE INTO {self.table} VALUES (1, ?)", (newest,))  # noqa: S608  ours
 
+    def version(self, connection: sqlite3.Connection, address: Address) -> int:
+        """0 where nobody has created our tables yet. Raises `ConfigurationError` for a newer one."""
+        version, newest = self._version(connection), len(self.steps)
+        if version > newest:
+            raise ConfigurationError(
+                f"the {address.what} in {address.file} was written by a newer eventbus: its schema has "
+                f"version {version}, this one knows {newest}. Upgrade eventbus here, or use another "
+                f"{address.what}."
+            )
+        return version
+
     def _version(self, connection: sqlite3.Connection) -> int:
-        """0 where nobody has created our tables yet."""
         exists = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
         if connection.execute(exists, (self.table,)).fetchone() is None:
             return 0

@@ -10,7 +10,15 @@ import asyncpg
 
 from eventbus.clock import Clock
 from eventbus.databases.postgres.address import Address
-from eventbus.databases.postgres.database import FAILURES, Connection, connected, explained
+from eventbus.databases.postgres.database import (
+    FAILURES,
+    Connection,
+    connected,
+    explained,
+    prepared,
+    unreadable,
+)
+from eventbus.databases.postgres.migrations import Schema
 from eventbus.logbook import Page
 from eventbus.record import microseconds
 from eventbus.store import Backlog
@@ -18,19 +26,30 @@ from eventbus.stores.options import StoreOptions
 from eventbus.stores.postgres.identity import identified
 from eventbus.stores.postgres.logbook import pages
 from eventbus.stores.postgres.outbox import backlog
-from eventbus.stores.postgres.statements import Statements
+from eventbus.stores.postgres.statements import Statements, migrations
 
 Answer = TypeVar("Answer")
 
 
+async def was_opened(url: str, options: StoreOptions) -> bool:
+    """Whether the database has a store.
+
+    Raises `StoreUnavailable`, and `ConfigurationError` where no process could open it: it is read-only, or of
+    a newer schema.
+    """
+    address, schema = Address.of(url), Schema(options.schema, "store", migrations())
+    async with prepared(address, options.timeout) as connection:
+        return await schema.version(connection, address) > 0
+
+
 async def backlog_at(url: str, options: StoreOptions, clock: Clock) -> Backlog | None:
-    """None where the database has no store. Raises `StoreUnavailable`."""
+    """None where the database has no store. Raises `StoreUnavailable`, `ConfigurationError`."""
     now = microseconds(clock.now())
     return await _look(url, options, lambda connection, statements: backlog(connection, statements, now))
 
 
 async def pages_at(url: str, options: StoreOptions, kind: str) -> Sequence[Page]:
-    """None of them where the database has no store. Raises `StoreUnavailable`."""
+    """None of them where the database has no store. Raises `StoreUnavailable`, `ConfigurationError`."""
     found = await _look(url, options, lambda connection, statements: pages(connection, statements, kind))
     return found or ()
 
@@ -48,3 +67,5 @@ async def _look(
         return None
     except FAILURES as error:
         raise explained(error, address) from error
+    except ValueError as error:  # of the driver, about the URL, which it quotes
+        raise unreadable(address) from error.__cause__

@@ -97,6 +97,48 @@ def test_dead_letters_are_found_with_the_command_that_shows_them(everywhere: Cli
     assert (shown.code, "rejected" in shown.out) == (0, True)
 
 
+AWAY = "postgresql://shop:s3cret@127.0.0.1:1/shop"
+"""Nobody listens there."""
+
+
+@pytest.mark.parametrize("how", ["--store", "EVENTBUS_STORE"])
+def test_a_store_that_is_away_is_serious(cli: Cli, how: str):
+    if how == "EVENTBUS_STORE":
+        cli.environment[how] = AWAY
+    done, findings = examined(cli, *(["--store", AWAY] if how == "--store" else []))
+
+    assert done.code == 1
+    assert "s3cret" not in done.out + done.err
+    (finding,) = (each for each in findings if each["severity"] == "serious")
+    assert finding["what"].startswith("the store at postgresql://shop@127.0.0.1:1/shop is not available: ")
+    assert finding["what"].endswith("; nothing is handled until it is")
+    assert "psql postgresql://shop@127.0.0.1:1/shop" in finding["fix"]
+
+
+def test_a_store_on_postgresql_is_missed_until_a_worker_has_opened_it(cli: Cli, postgres_url: str):
+    cli.environment["EVENTBUS_STORE"] = postgres_url
+
+    before, findings = examined(cli)
+    assert before.code == 0
+    (missing,) = (each for each in findings if "is not there" in each["what"])
+    assert missing["severity"] == "warning"
+
+    cli.start("run", "shop:payment").says("worker.ready")
+    done, findings = examined(cli, "shop:payment")
+    assert (done.code, findings) == (0, [])
+
+
+def test_a_file_is_missed_only_where_it_was_named(cli: Cli):
+    cli("topology", "apply", "shop:payment")
+    unnamed = found(cli, "shop:payment", "--url", "sqlite:///eventbus.db")
+    named = found(cli, "shop:payment", "--store", "sqlite:///shop.db")
+
+    assert list(unnamed) == ["payment.handle_payment: nobody consumes it"]
+    what = "the store sqlite:///shop.db is not there: no process on this machine has opened it yet"
+    assert named[what] == "warning"
+    assert not (cli.directory / "shop.db").exists()
+
+
 def test_people_get_a_table_and_a_summary(cli: Cli):
     cli("topology", "apply", "shop:payment")
 

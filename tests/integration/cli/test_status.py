@@ -111,3 +111,56 @@ def test_watching_ends_where_nothing_could_be_seen_at_all(cli: Cli, amqp_url: st
 
     assert (done.code, done.out) == (2, "")
     assert "EVENTBUS_MANAGEMENT_URL" in done.err
+
+
+def test_a_store_that_cannot_be_read_is_told_to_programs_too(cli: Cli):
+    done = cli("status", "--output", "json", EVENTBUS_STORE="postgresql://shop:s3cret@127.0.0.1:1/shop")
+
+    assert done.code == 0
+    assert "s3cret" not in done.out + done.err
+    told = json.loads(done.out)
+    assert told["store"]["url"] == "postgresql://shop@127.0.0.1:1/shop"
+    assert told["store"]["problem"]
+    assert done.err.count("postgresql://shop@127.0.0.1:1/shop is not available") == 1
+    assert (told["outbox"], told["catching_up"]) == (None, [])
+
+
+def test_a_named_file_that_is_not_there_is_told_and_not_made(cli: Cli):
+    done = cli("status", "--output", "json", "--store", "sqlite:///shop.db")
+
+    assert done.code == 0
+    problem = "no process on this machine has opened it yet"
+    assert json.loads(done.out)["store"] == {"url": "sqlite:///shop.db", "problem": problem}
+    assert f"the store sqlite:///shop.db is not there: {problem}" in done.err
+    assert not (cli.directory / "shop.db").exists()
+
+
+def test_of_the_usual_file_that_is_not_there_nothing_is_said(cli: Cli):
+    done = cli("status", "--output", "json")
+
+    assert json.loads(done.out)["store"] == {"url": "sqlite:///eventbus.db", "problem": None}
+    assert "is not there" not in done.err
+
+
+def test_what_waits_in_a_read_only_store_is_told_with_its_problem(cli: Cli, postgres_url: str):
+    cli.environment["EVENTBUS_STORE"] = postgres_url
+    cli.start("run", "shop:payment").says("worker.ready")
+    well = json.loads(cli("status", "--output", "json").out)
+
+    read_only = f"{postgres_url}?options=-c%20default_transaction_read_only%3Don"
+    done = cli("status", "--output", "json", EVENTBUS_STORE=read_only)
+
+    told = json.loads(done.out)
+    assert (well["store"]["problem"], well["outbox"]["events"]) == (None, 0)
+    assert "read-only" in told["store"]["problem"]
+    assert told["outbox"] == well["outbox"]
+    assert done.err.count("read-only") == 1
+
+
+def test_a_port_that_is_no_number_is_told_in_one_line(cli: Cli):
+    done = cli("status", "--store", "postgresql://shop:s3cret@127.0.0.1:port/shop")
+
+    assert done.code == 0
+    assert "cannot be read" in done.err
+    assert "Traceback" not in done.err
+    assert "s3cret" not in done.err

@@ -19,6 +19,7 @@ BODY = b"""{"event_id": "evt_1", "event_type": "order.created", "timestamp": "20
 NEEDS_THE_BROKER_ONLY = [
     ("publish", "order.noted", "{}"),
     ("status",),
+    ("doctor", "--output", "json"),
     ("archive", "--once", "--archive", "sqlite:///archive.db"),
     ("dead", "list", drive.CHARGE),
     ("dead", "list", drive.CHARGE, "--group"),

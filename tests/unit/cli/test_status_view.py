@@ -39,6 +39,7 @@ def test_what_the_broker_does_not_tell_is_a_dash_and_null(capsys: pytest.Capture
     assert row.split() == ["payment.charge_order", "1", UNKNOWN, UNKNOWN, "0", UNKNOWN, "2"]
     assert as_json(Look([stats()], ())) == {
         "broker": None,
+        "store": None,
         "outbox": None,
         "spool": None,
         "catching_up": [],
@@ -99,12 +100,12 @@ def test_what_the_broker_does_not_tell_about_itself_is_null():
 
 
 def test_what_waits_for_the_broker_is_told_in_a_line_each():
-    waiting = Waiting(Backlog(1, 300, 0.85), Backlog(1200, 360_000, 200.0))
+    waiting = Waiting(outbox=Backlog(1, 300, 0.85), spool=Backlog(1200, 360_000, 200.0))
     assert waiting_lines(waiting) == [
         "outbox: 1 event waits for the broker (300 bytes, the oldest for 850 ms)",
         "spool: 1200 events wait for the broker (360000 bytes, the oldest for 3 min)",
     ]
-    assert waiting_lines(Waiting(Backlog(0, 0, None))) == []
+    assert waiting_lines(Waiting(outbox=Backlog(0, 0, None))) == []
     assert as_json(Look([], (), waiting=waiting))["spool"] == {
         "events": 1200,
         "bytes": 360_000,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from eventbus.diagnosis import CHECKS, diagnose
 from eventbus.diagnosis import broker as of_broker
+from eventbus.diagnosis import store as of_store
 from eventbus.diagnosis import subscriptions as of_subscriptions
 from tests.unit.diagnosis.patients import WELL, facts, queue
 
@@ -30,7 +31,7 @@ def test_the_worst_is_told_first():
 def test_every_check_is_asked():
     written = {
         check
-        for module in (of_broker, of_subscriptions)
+        for module in (of_broker, of_store, of_subscriptions)
         for name, check in vars(module).items()
         if not name.startswith("_") and getattr(check, "__annotations__", {}).get("facts") == "Facts"
     }
