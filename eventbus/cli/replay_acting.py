@@ -41,14 +41,26 @@ async def carry_out(settings: Settings, common: Common, carrying: Carrying) -> E
     async with storing_bus(settings) as bus:
         replays = await bus.replays()
         found = await carrying.find(replays)
-        note(f"{found.id} to {found.request.subscription}: about {found.total} entries of history to read")
         with progress("replaying", found.total, found.read) as tell_read:
-            ended = await carrying.run(replays, found, lambda now: tell_read(now.read))
+            ended = await carrying.run(replays, found, _announcing(tell_read))
     if common.output == "json":
         print_json(ended.as_json())
     else:
         tell(ended)
     return ExitCode.DONE if ended.is_whole else ExitCode.PARTLY
+
+
+def _announcing(tell_read: Callable[[int], None]) -> Told:
+    """Names the replay when it has begun, and not where another one is running."""
+    announced: set[str] = set()
+
+    def told(now: Replay) -> None:
+        if now.id not in announced:
+            announced.add(now.id)
+            note(f"{now.id} to {now.request.subscription}: about {now.total} entries of history to read")
+        tell_read(now.read)
+
+    return told
 
 
 async def count(settings: Settings, common: Common, request: ReplayRequest) -> ExitCode:

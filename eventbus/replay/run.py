@@ -73,6 +73,7 @@ class Run:
     async def __call__(self) -> Replay:
         """To its end, or until somebody wishes it to pause or to be cancelled."""
         replay = self._replay
+        self._tell(replay)
         reading = self._means.history.read(replay.place, until=replay.end, since=replay.request.since)
         try:
             async with aclosing(read_ahead(reading)) as pieces:

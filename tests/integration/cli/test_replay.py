@@ -41,6 +41,7 @@ def test_a_gap_is_repaired_and_what_is_asked_for_runs_again(everywhere: Cli):
     assert (counted.code, json.loads(counted.out)["types"]) == (0, {"order.created": 3})
     repaired = everywhere("replay", PAYMENT)
     assert repaired.code == 0, repaired.err
+    assert "entries of history to read" in repaired.err
     assert f"done: 3 events to {PAYMENT}" in repaired.out
     eventually_sync(lambda: handled(everywhere) == [1, 2, 3], within=30)
     again = everywhere("replay", PAYMENT, "--reprocess", "--type", "order.*", "--since", "1h")
@@ -59,6 +60,7 @@ def test_one_that_is_killed_is_interrupted_and_goes_on(everywhere: Cli):
     assert listed["state"] == "running"
     second = everywhere("replay", PAYMENT)
     assert (second.code, str(listed["id"]) in second.err) == (1, True)
+    assert "entries of history" not in second.err
 
     running.process.send_signal(signal.SIGKILL)
     running.ends()
