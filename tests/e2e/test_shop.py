@@ -42,9 +42,11 @@ async def test_what_was_done_in_line_is_not_done_again(broker_url: str | None):
         await eventually(lambda: shop.mails() == {order: ["confirmation"] for order in orders}, within=60)
 
 
-async def test_a_payment_worker_that_is_killed_in_mid_flow_costs_nobody_anything(broker_url: str | None):
+async def test_a_payment_worker_that_is_killed_in_mid_flow_costs_nobody_anything(
+    url_under_faults: str | None,
+):
     parts = (*EVERYTHING, "payment-2")
-    async with shop_running(broker_url, parts=parts, latencies=Latencies(payment=0.3)) as shop:
+    async with shop_running(url_under_faults, parts=parts, latencies=Latencies(payment=0.3)) as shop:
         orders = await place_many(shop, 40)
         await eventually(lambda: at_least_charged(shop, 3), within=30)
         await shop.kill("payment")
@@ -55,8 +57,8 @@ async def test_a_payment_worker_that_is_killed_in_mid_flow_costs_nobody_anything
         assert await shop.charges() == dict(zip(orders, charged(40), strict=True))
 
 
-async def test_an_order_service_that_is_killed_finds_its_orders_again(broker_url: str | None):
-    async with shop_running(broker_url, latencies=Latencies(payment=0.3)) as shop:
+async def test_an_order_service_that_is_killed_finds_its_orders_again(url_under_faults: str | None):
+    async with shop_running(url_under_faults, latencies=Latencies(payment=0.3)) as shop:
         orders = await place_many(shop, 20)
         await eventually(lambda: at_least_charged(shop, 1), within=30)
         await shop.kill("order")
@@ -66,8 +68,10 @@ async def test_an_order_service_that_is_killed_finds_its_orders_again(broker_url
         assert await shop.charges() == dict(zip(orders, charged(20), strict=True))
 
 
-async def test_workers_that_are_all_killed_at_once_finish_when_they_are_started_again(broker_url: str | None):
-    async with shop_running(broker_url, latencies=Latencies(payment=0.3, warehouse=0.2)) as shop:
+async def test_workers_that_are_all_killed_at_once_finish_when_they_are_started_again(
+    url_under_faults: str | None,
+):
+    async with shop_running(url_under_faults, latencies=Latencies(payment=0.3, warehouse=0.2)) as shop:
         orders = await place_many(shop, 20)
         await eventually(lambda: at_least_charged(shop, 1), within=30)
         for worker in ("payment", "email", "warehouse"):
@@ -79,8 +83,8 @@ async def test_workers_that_are_all_killed_at_once_finish_when_they_are_started_
         await eventually(lambda: shop.mails() == dict(zip(orders, mailed(20), strict=True)), within=60)
 
 
-async def test_a_gateway_that_fails_for_a_while_is_asked_until_it_answers(broker_url: str | None):
-    async with shop_running(broker_url) as shop:
+async def test_a_gateway_that_fails_for_a_while_is_asked_until_it_answers(url_under_faults: str | None):
+    async with shop_running(url_under_faults) as shop:
         await shop.behave(status=503, times=3, answer_lost=True)
         orders = await place_many(shop, 5)
 

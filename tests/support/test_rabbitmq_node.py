@@ -1,33 +1,9 @@
 """The brokers that tests are given."""
 
-import time
-
-import pika
 import pytest
-from pika.exceptions import AMQPConnectionError
 
 from tests.conftest import RUN_DIRECTORY
-from tests.support.rabbitmq_node import SETTLING, RabbitNode
-
-PERSISTENT = pika.BasicProperties(delivery_mode=2)
-
-
-def test_a_node_of_its_own_can_be_killed_and_keeps_what_it_confirmed(node: RabbitNode, node_url: str) -> None:
-    with pika.BlockingConnection(pika.URLParameters(node_url)) as connection:
-        channel = connection.channel()
-        channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
-        channel.confirm_delivery()
-        channel.basic_publish("", "kept", b"confirmed", PERSISTENT)
-        time.sleep(SETTLING)
-        node.kill()
-        with pytest.raises(AMQPConnectionError):
-            channel.basic_publish("", "kept", b"lost", PERSISTENT)
-
-    node.start()
-
-    with pika.BlockingConnection(pika.URLParameters(node_url)) as connection:
-        body = connection.channel().basic_get("kept", auto_ack=True)[2]
-    assert body == b"confirmed"
+from tests.support.rabbitmq_node import RabbitNode
 
 
 def test_a_node_that_ends_by_itself_is_told_at_once_with_its_last_words(pytestconfig: pytest.Config) -> None:
