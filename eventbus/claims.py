@@ -14,7 +14,7 @@ from datetime import timedelta
 from itertools import repeat
 from typing import Final, cast
 
-from eventbus.errors import EventBusError, describe
+from eventbus.errors import describe
 from eventbus.logs import get_logger
 from eventbus.store import Claim, Inbox, InboxAnswer, InboxKey, StoreUnavailable
 from eventbus.waiting import stopped
@@ -66,6 +66,8 @@ class Claims:
                     await asyncio.wait(self._exchanging)
         for exchanging in self._exchanging:
             exchanging.cancel()
+        for wishes in (self._wishes, *self._asking):
+            wishes.fail(StoreUnavailable("the inbox", "it was closed before it had answered"))
 
     async def claim(self, keys: Sequence[InboxKey], stop: asyncio.Event) -> Sequence[Claim]:
         """One for each: `OURS`, `HANDLED`, or `HELD` by somebody who is handling it, here or elsewhere.
@@ -196,9 +198,6 @@ class Claims:
     async def _fulfil(self, wishes: Wishes) -> None:
         try:
             answer = await self._persistently(wishes)
-        except asyncio.CancelledError:
-            wishes.fail(EventBusError("the inbox was closed before the store had answered."))
-            raise
         except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
             wishes.fail(error)
             return

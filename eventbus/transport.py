@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from eventbus import headers as names_of
 from eventbus.broker_report import BrokerReport
@@ -146,6 +146,10 @@ class Topology:
     """What must exist: the exchange and the log of the namespace always, and these queues."""
 
     queues: tuple[QueueSpec, ...] = field(default=())
+
+
+APPLY: Final = "eventbus topology apply"
+"""In a fix: the command, to which whoever knows the services adds them."""
 
 
 @dataclass(frozen=True, slots=True)

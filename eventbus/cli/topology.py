@@ -6,7 +6,6 @@ import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 import click
 
@@ -22,9 +21,7 @@ from eventbus.cli.topology_view import as_json, as_tree
 from eventbus.registry import Registry
 from eventbus.service import Service
 from eventbus.service import topology as topology_of
-from eventbus.transport import Drift
-
-_APPLY: Final = "eventbus topology apply"
+from eventbus.transport import APPLY, Drift
 
 Targets = tuple[str, ...]
 
@@ -103,8 +100,8 @@ def diff_topology(common: Common, targets: Targets) -> int:
     use_working_directory()
     services = load_services(targets)
     found = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
-    apply = shlex.join((*_APPLY.split(), *targets))
-    drifts = [replace(each, fix=each.fix.replace(_APPLY, apply)) for each in found]
+    apply = f"{APPLY} {shlex.join(targets)}"
+    drifts = [replace(each, fix=each.fix.replace(APPLY, apply)) for each in found]
     if common.output == "json":
         print_json({"drift": _drifts_as_json(drifts)})
     elif drifts:

@@ -8,8 +8,7 @@ from eventbus.diagnosis.broker import some
 from eventbus.diagnosis.facts import BETWEEN_LOOKS, Facts
 from eventbus.diagnosis.finding import Finding, Severity, many
 from eventbus.handling_time import longest_hold, too_long
-
-_APPLY = "eventbus topology apply"
+from eventbus.transport import APPLY
 
 
 def drift(facts: Facts) -> Iterator[Finding]:
@@ -20,7 +19,7 @@ def drift(facts: Facts) -> Iterator[Finding]:
         if each.kind == "missing":
             continue
         severity = Severity.SERIOUS if each.kind == "changed" else Severity.WARNING
-        yield Finding(severity, f"{each.kind}: {each.what}: {each.found}", each.fix.replace(_APPLY, apply))
+        yield Finding(severity, f"{each.kind}: {each.what}: {each.found}", each.fix.replace(APPLY, apply))
 
 
 def handlers_longer_than_the_limit(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Final
 from eventbus.embedded.transaction import Transaction
 from eventbus.errors import TopologyError
 from eventbus.topic import matches
-from eventbus.transport import Drift, QueueSpec, Topology
+from eventbus.transport import APPLY, Drift, QueueSpec, Topology
 
 DEAD_SUFFIX: Final = ".dead"
 """The dead letters of a queue lie in one of their own, as on RabbitMQ, and can be consumed from there."""
@@ -97,11 +97,11 @@ def diff(connection: sqlite3.Connection, topology: Topology) -> list[Drift]:
 def _differences(connection: sqlite3.Connection, queue: QueueSpec) -> list[Drift]:
     row = connection.execute(_QUEUE_ID, (queue.name,)).fetchone()
     if row is None:
-        return [Drift("missing", f"queue {queue.name}", "nothing", "run `eventbus topology apply`")]
+        return [Drift("missing", f"queue {queue.name}", "nothing", f"run `{APPLY}`")]
     bound = "SELECT pattern FROM eventbus_binding WHERE queue = ? ORDER BY pattern"
     found = [pattern for (pattern,) in connection.execute(bound, row)]
     missing = [
-        Drift("missing", f"binding {pattern} → {queue.name}", "nothing", "run `eventbus topology apply`")
+        Drift("missing", f"binding {pattern} → {queue.name}", "nothing", f"run `{APPLY}`")
         for pattern in queue.patterns
         if pattern not in found
     ]

@@ -11,11 +11,10 @@ from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue
 from eventbus.rabbitmq.wire import Wire
-from eventbus.transport import Drift
+from eventbus.transport import APPLY, Drift
 
-_APPLY: Final = "eventbus topology apply"
-_RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {_APPLY}"
-_DECLARE_ANEW: Final = f"delete it, then {_APPLY}, for every service: its bindings go with it"
+_RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {APPLY}"
+_DECLARE_ANEW: Final = f"delete it, then {APPLY}, for every service: its bindings go with it"
 _NOT_THE_HISTORY: Final = (
     "it is the history: deleting it deletes that. Set EVENTBUS_LOG_MAX_AGE_DAYS and EVENTBUS_LOG_MAX_BYTES "
     "as for the others; to change them for all: docs/how-to/keep-history-for-good.md"
@@ -48,7 +47,7 @@ def _exchanges(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> Iterator[D
     for exchange in plan.exchanges:
         what = f"exchange {exchange.name}"
         if (there := found.get(exchange.name)) is None:
-            yield Drift("missing", what, "no such exchange", _APPLY)
+            yield Drift("missing", what, "no such exchange", APPLY)
         elif there["type"] != exchange.type or not there["durable"]:
             kind = f"{'durable' if there['durable'] else 'transient'} {there['type']}"
             yield Drift("changed", what, f"it is {kind}, not durable {exchange.type}", _DECLARE_ANEW)
@@ -60,7 +59,7 @@ def _queues(names: Names, plan: Plan, found: Mapping[str, Mapping[str, Any]]) ->
     for queue in plan.queues:
         what = f"queue {queue.name}"
         if (there := found.get(queue.name)) is None:
-            yield Drift("missing", what, "no such queue", _APPLY)
+            yield Drift("missing", what, "no such queue", APPLY)
         elif differences := list(_differences(queue.arguments, there["arguments"])):
             problem = "; ".join(differences)
             yield Drift("changed", what, problem, _mended(names, queue, problem))
@@ -87,7 +86,7 @@ def _read_bindings(found: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
 def _bindings(names: Names, plan: Plan, found: set[Binding]) -> Iterator[Drift]:
     for binding in plan.bindings:
         if binding not in found:
-            yield Drift("missing", _describe(names, binding), "no such binding", _APPLY)
+            yield Drift("missing", _describe(names, binding), "no such binding", APPLY)
     exchanges = {exchange.name for exchange in plan.exchanges}
     queues = {queue.name for queue in plan.queues}
     for binding in sorted(
@@ -153,7 +152,7 @@ async def _by_amqp(link: Link, names: Names, plan: Plan, within: float) -> list[
 def _refused(names: Names, item: Exchange | Queue, refusal: Refused) -> Drift:
     what = f"{'queue' if isinstance(item, Queue) else 'exchange'} {item.name}"
     if refusal.code == _NOT_FOUND:
-        return Drift("missing", what, refusal.problem, _APPLY)
+        return Drift("missing", what, refusal.problem, APPLY)
     fix = _mended(names, item, refusal.problem) if isinstance(item, Queue) else _DECLARE_ANEW
     return Drift("changed", what, refusal.problem, fix)
 

@@ -38,9 +38,10 @@ class Leaving:
 
         Raises `StoreUnavailable`.
         """
-        if (kind, name) in self._later:
+        if (trying := self._later.get((kind, name))) is not None:
             await self._logbook.leave(kind, name)
-            self._later.pop((kind, name)).cancel()
+            trying.cancel()  # unless it has done the same meanwhile
+            self._later.pop((kind, name), None)
 
     async def _keep_trying(self, kind: str, name: str) -> None:
         loop = asyncio.get_running_loop()
