@@ -156,7 +156,8 @@ APPLY: Final = "eventbus topology apply"
 class Drift:
     """One difference between the topology that should be and the one that is."""
 
-    kind: Literal["missing", "changed", "unexpected"]
+    kind: Literal["missing", "changed", "unexpected", "unknown"]
+    """`unknown`: nobody could compare it, and it may be as it should be."""
     what: str
     """For example `queue payment.charge_order` or `binding order.* → payment.audit`."""
     found: str

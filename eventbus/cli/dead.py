@@ -17,6 +17,7 @@ from eventbus.cli.exits import ExitCode, complain
 from eventbus.cli.masking import secrets_for, secrets_option
 from eventbus.cli.options import Common, common_options, schemas_option
 from eventbus.cli.output import note, print_json, show
+from eventbus.counted import many
 from eventbus.dead_letters import (
     EVERYTHING,
     NOTHING_SECRET,
@@ -256,7 +257,7 @@ def _list_groups(wanted: Wanted) -> ExitCode:
         print_json({"subscription": wanted.subscription, "groups": listed})
     elif largest_first:
         show(groups_table(largest_first))
-    note(f"{count} dead letters of {wanted.subscription} in {len(groups)} groups")
+    note(f"{many(count, 'dead letter')} of {wanted.subscription} in {many(len(groups), 'group')}")
     return ExitCode.DONE
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from eventbus.cli.output import UNKNOWN, inert, table
+from eventbus.counted import many
 from eventbus.dead_letters import NOTHING_SECRET, Group, Groups, id_of, masked
 from eventbus.errors import inert as without_controls
 from eventbus.secret import Secrets
@@ -136,7 +137,7 @@ class Distribution:
         }
 
     def lines(self) -> Iterator[str]:
-        yield f"{self.subscription}: {self.count} dead letters"
+        yield f"{self.subscription}: {many(self.count, 'dead letter')}"
         if not self.count:
             return
         yield f"oldest  {time_of(self.oldest)}"

@@ -16,8 +16,10 @@ from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options
 from eventbus.cli.output import note, print_json, show, table
 from eventbus.cli.targets import load_services, use_working_directory
-from eventbus.cli.waiting_view import look_at_store
-from eventbus.diagnosis import Facts, Finding, Severity, diagnose, gather, many
+from eventbus.cli.waiting_view import look_at_store, store_troubles
+from eventbus.counted import many
+from eventbus.diagnosis import Facts, Finding, Severity, diagnose, gather
+from eventbus.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +39,8 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
     it. Of the services named also their topology and the timeouts of their handlers; without any, all queues
     of the broker are looked at. It takes two seconds, and up to five where the store is silent.
 
-    Exit code 1 when a finding is serious, 0 otherwise, 4 when the broker cannot be reached.
+    Exit code 1 when a finding is serious, 0 otherwise, 4 when the broker cannot be reached: then only what is
+    wrong with the store is told.
 
     \b
     Example:
@@ -51,12 +54,17 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
     repeated = common.url if common.url and common.url.startswith("sqlite:") else None
 
     async def look(bus: Bus) -> Facts:
-        async with bus:
-            facts, store = await asyncio.gather(
-                gather(bus.transport, bus.clock, services=services, targets=targets, url=repeated),
-                look_at_store(settings),
-            )
-            return replace(facts, store=store)
+        looking_at_store = asyncio.create_task(look_at_store(settings))
+        try:
+            async with bus:
+                facts = await gather(
+                    bus.transport, bus.clock, services=services, targets=targets, url=repeated
+                )
+        except BrokerUnreachable:
+            for trouble in store_troubles(await looking_at_store):
+                note(trouble)
+            raise
+        return replace(facts, store=await looking_at_store)
 
     facts = asyncio.run(look(bus))
     findings = diagnose(facts)

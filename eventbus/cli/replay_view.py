@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from eventbus.cli.output import UNKNOWN, note, print_line, show, table
+from eventbus.counted import many
 from eventbus.replay import Replay
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ def as_table(replays: Sequence[Replay]) -> Table:
 def tell(replay: Replay) -> None:
     """How it ended, and what is to be done about it."""
     print_line(
-        f"{replay.id} {replay.state}: {replay.sent} events to {replay.request.subscription}, "
+        f"{replay.id} {replay.state}: {many(replay.sent, 'event')} to {replay.request.subscription}, "
         f"{replay.read} of about {replay.total} read"
     )
     if replay.unreadable:
-        note(f"{replay.unreadable} entries of the history cannot be read; they were left out, see the log")
+        odd = many(replay.unreadable, "entry", "entries")
+        note(f"{odd} of the history cannot be read: left out, see the log")
     if replay.missing:
-        note(f"{replay.missing} entries had been removed by the history's retention, and are in no archive")
+        gone = many(replay.missing, "entry", "entries")
+        note(f"removed by the history's retention, and in no archive: {gone}")
     if replay.state in ("paused", "interrupted"):
         note(f"to go on: eventbus replay resume {replay.id}")
 
@@ -44,9 +47,9 @@ def tell_counts(replay: Replay, types: Counter[str]) -> None:
                 numbers=("events",),
             )
         )
-    print_line(f"{replay.sent} events would go to {replay.request.subscription}")
+    print_line(f"{many(replay.sent, 'event')} would go to {replay.request.subscription}")
     if replay.unreadable:
-        note(f"{replay.unreadable} entries of the history cannot be read; they would be left out")
+        note(f"{many(replay.unreadable, 'entry', 'entries')} of the history cannot be read: to be left out")
 
 
 def _row(replay: Replay) -> Sequence[str]:

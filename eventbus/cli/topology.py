@@ -82,7 +82,7 @@ def apply_topology(common: Common, targets: Targets) -> int:
         click.echo(f"made {drift.what}")
     if not made:
         note(f"nothing was missing for {_named(services)}")
-    if left:
+    if _known(left):
         note("what is there and differs was left as it is: eventbus topology diff shows it")
     return ExitCode.DONE
 
@@ -93,6 +93,9 @@ def apply_topology(common: Common, targets: Targets) -> int:
 def diff_topology(common: Common, targets: Targets) -> int:
     """Compare what services need with what is there; exit code 1 when they differ. Changes nothing.
 
+    What could not be compared is `unknown`, and no difference: bindings where the management API does not
+    answer, and arguments where besides the user may not configure.
+
     \b
     Example:
       eventbus topology diff services.payment.main:service --output json
@@ -102,14 +105,17 @@ def diff_topology(common: Common, targets: Targets) -> int:
     found = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
     apply = f"{APPLY} {shlex.join(targets)}"
     drifts = [replace(each, fix=each.fix.replace(APPLY, apply)) for each in found]
+    differences = _known(drifts)
     if common.output == "json":
         print_json({"drift": _drifts_as_json(drifts)})
-    elif drifts:
+        return ExitCode.FAILED if differences else ExitCode.DONE
+    if drifts:
         rows = [(drift.kind, drift.what, drift.found, drift.fix) for drift in drifts]
         show(table(("drift", "of", "found", "fix"), rows))
-    else:
-        note(f"no drift: everything is as {_named(services)} needs it")
-    return ExitCode.FAILED if drifts else ExitCode.DONE
+    if not differences:
+        what = "what could be compared" if drifts else "everything"
+        note(f"no drift: {what} is as {_named(services)} needs it")
+    return ExitCode.FAILED if differences else ExitCode.DONE
 
 
 async def _apply(bus: Bus, services: Sequence[Service]) -> tuple[list[Drift], Sequence[Drift]]:
@@ -125,6 +131,10 @@ async def _apply(bus: Bus, services: Sequence[Service]) -> tuple[list[Drift], Se
 async def _diff(bus: Bus, services: Sequence[Service]) -> Sequence[Drift]:
     async with bus:
         return await bus.transport.diff(topology_of(services))
+
+
+def _known(drifts: Sequence[Drift]) -> Sequence[Drift]:
+    return [drift for drift in drifts if drift.kind != "unknown"]
 
 
 def _named(services: Sequence[Service]) -> str:

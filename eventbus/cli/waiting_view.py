@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from eventbus.catchup import KIND, Progress
 from eventbus.clock import Clock
+from eventbus.counted import many
 from eventbus.errors import EventBusError
 from eventbus.keeping import spool_path, store_url
 from eventbus.logbook import Page
@@ -48,7 +49,7 @@ async def look_at_waiting(settings: Settings, clock: Clock) -> Waiting:
         outbox=outbox,
         spool=spool,
         catching_up=_not_live(pages or ()),
-        troubles=(*_troubles(store), *([] if trouble is None else [str(trouble)])),
+        troubles=(*store_troubles(store), *([] if trouble is None else [str(trouble)])),
     )
 
 
@@ -104,7 +105,8 @@ async def _found(looking: Awaitable[Answer]) -> tuple[Answer | None, EventBusErr
         return None, error
 
 
-def _troubles(store: StoreReport) -> Iterator[str]:
+def store_troubles(store: StoreReport) -> Iterator[str]:
+    """Why it cannot be used, in words; nothing where it can."""
     if store.is_missing:
         yield f"the store {store.url} is not there: {store.reason}"
     elif store.problem is not None:
@@ -112,7 +114,7 @@ def _troubles(store: StoreReport) -> Iterator[str]:
 
 
 def _line(name: str, backlog: Backlog) -> str:
-    waits = "1 event waits" if backlog.events == 1 else f"{backlog.events} events wait"
+    waits = many(backlog.events, "event waits", "events wait")
     age = "" if backlog.oldest_age is None else f", the oldest for {told_age(backlog.oldest_age)}"
     return f"{name}: {waits} for the broker ({backlog.bytes} bytes{age})"
 

@@ -2,6 +2,6 @@
 
 from eventbus.diagnosis.diagnose import CHECKS, diagnose
 from eventbus.diagnosis.facts import Facts, gather
-from eventbus.diagnosis.finding import Finding, Severity, many
+from eventbus.diagnosis.finding import Finding, Severity
 
-__all__ = ["CHECKS", "Facts", "Finding", "Severity", "diagnose", "gather", "many"]
+__all__ = ["CHECKS", "Facts", "Finding", "Severity", "diagnose", "gather"]

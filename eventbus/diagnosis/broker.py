@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from eventbus.counted import many
 from eventbus.diagnosis.facts import Facts
-from eventbus.diagnosis.finding import Finding, Severity, many
+from eventbus.diagnosis.finding import Finding, Severity
 
 SKEW: Final = 5.0
 """Seconds between two clocks that are worth a warning."""

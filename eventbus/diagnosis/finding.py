@@ -16,11 +16,6 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-def many(count: int, one: str, more: str | None = None) -> str:
-    """`1 queue`, `3 queues`."""
-    return f"{count} {one if count == 1 else more or f'{one}s'}"
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     severity: Severity

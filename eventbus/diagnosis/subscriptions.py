@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
+from eventbus.counted import many
 from eventbus.diagnosis.broker import some
 from eventbus.diagnosis.facts import BETWEEN_LOOKS, Facts
-from eventbus.diagnosis.finding import Finding, Severity, many
+from eventbus.diagnosis.finding import Finding, Severity
 from eventbus.handling_time import longest_hold, too_long
 from eventbus.transport import APPLY
+
+_WEIGHTS: Final[Mapping[str, Severity]] = {
+    "changed": Severity.SERIOUS,
+    "unexpected": Severity.WARNING,
+    "unknown": Severity.NOTE,
+}
 
 
 def drift(facts: Facts) -> Iterator[Finding]:
@@ -18,8 +26,8 @@ def drift(facts: Facts) -> Iterator[Finding]:
     for each in facts.drifts:
         if each.kind == "missing":
             continue
-        severity = Severity.SERIOUS if each.kind == "changed" else Severity.WARNING
-        yield Finding(severity, f"{each.kind}: {each.what}: {each.found}", each.fix.replace(APPLY, apply))
+        found = f"{each.kind}: {each.what}: {each.found}"
+        yield Finding(_WEIGHTS[each.kind], found, each.fix.replace(APPLY, apply))
 
 
 def handlers_longer_than_the_limit(facts: Facts) -> Iterator[Finding]:

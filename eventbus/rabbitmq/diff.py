@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from eventbus.logs import get_logger
 from eventbus.rabbitmq.ask import Refused, ask
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.supervisor import Link
@@ -23,19 +22,24 @@ _ANOTHER_S: Final = (
     "as it seems it is of another namespace: set EVENTBUS_NAMESPACE as for its workers, or give the service "
     "another name"
 )
+_MAKE_IT_ANSWER: Final = "let the management API answer (EVENTBUS_MANAGEMENT_URL), then compare again"
+_ASK_AS_ANOTHER: Final = "compare as a user who may configure them"
 _NOT_FOUND: Final = 404
 _NOT_PERMITTED: Final = 403
 
 
 async def diff(link: Link, management: Management, names: Names, plan: Plan, *, within: float) -> list[Drift]:
-    """Every difference, by the management API; without it, all but bindings, which AMQP cannot be asked."""
+    """Every difference, by the management API; without it, all but bindings, which AMQP cannot be asked.
+
+    What could not be compared is told as `unknown`.
+    """
     try:
         exchanges = await management.exchanges()
         queues = await management.queues()
         bindings = await management.bindings()
     except ManagementUnavailable as error:
-        get_logger("eventbus.rabbitmq").warning("topology.bindings_unknown", problem=str(error))
-        return await _by_amqp(link, names, plan, within)
+        bindings_unknown = Drift("unknown", "bindings", f"AMQP cannot be asked: {error}", _MAKE_IT_ANSWER)
+        return [*await _by_amqp(link, names, plan, within), bindings_unknown]
     return [
         *_exchanges(plan, {each["name"]: each for each in exchanges}),
         *_queues(names, plan, {each["name"]: each for each in queues}),
@@ -122,6 +126,7 @@ async def _by_amqp(link: Link, names: Names, plan: Plan, within: float) -> list[
     """What is there is asked for passively first: declaring what is not there would make it."""
     found: list[Drift] = []
     not_compared: list[str] = []
+    problem = ""
     wire = await link.channel(within=within)
     try:
         items: list[Exchange | Queue] = [*plan.exchanges, *plan.queues]
@@ -134,27 +139,30 @@ async def _by_amqp(link: Link, names: Names, plan: Plan, within: float) -> list[
             except Refused as refusal:
                 wire.end(refusal)
                 if refusal.code == _NOT_PERMITTED:
-                    not_compared.append(f"{item.name}: {refusal.problem}")
+                    not_compared.append(_what(item))
+                    problem = refusal.problem
                 else:
                     found.append(_refused(names, item, refusal))
     finally:
         await wire.close()
     if not_compared:
-        get_logger("eventbus.rabbitmq").warning(
-            "topology.not_compared",
-            count=len(not_compared),
-            problem=not_compared[0],
-            advice="they are there; whether as they should be, a user who may configure them can ask",
-        )
+        what = f"arguments of {not_compared[0]}"
+        if more := not_compared[1:]:
+            what = f"{what} and {len(more)} more"
+        found.append(Drift("unknown", what, f"all are there; to compare them: {problem}", _ASK_AS_ANOTHER))
     return found
 
 
 def _refused(names: Names, item: Exchange | Queue, refusal: Refused) -> Drift:
-    what = f"{'queue' if isinstance(item, Queue) else 'exchange'} {item.name}"
+    what = _what(item)
     if refusal.code == _NOT_FOUND:
         return Drift("missing", what, refusal.problem, APPLY)
     fix = _mended(names, item, refusal.problem) if isinstance(item, Queue) else _DECLARE_ANEW
     return Drift("changed", what, refusal.problem, fix)
+
+
+def _what(item: Exchange | Queue) -> str:
+    return f"{'queue' if isinstance(item, Queue) else 'exchange'} {item.name}"
 
 
 async def _declare(wire: Wire, item: Exchange | Queue, within: float, *, passive: bool) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from eventbus.counted import many
 from eventbus.errors import EventBusError, SendFailed
 from eventbus.store import Backlog, Outbox
 
@@ -166,7 +167,7 @@ class Waiting:
         waits = self._seen.bytes + self._seen.events * ENTRY_BYTES + self._bytes_since
         if waits + size > self._limits.bytes:
             return (
-                f"is full: {self._seen.events} events and more take {waits} bytes of the "
+                f"is full: {many(self._seen.events, 'event')} and more take {waits} bytes of the "
                 f"{self._limits.bytes} allowed (EVENTBUS_SPOOL_BYTES)"
             )
         if self._seen.oldest_age is None:

@@ -259,7 +259,7 @@ class RabbitNode:
             "RABBITMQ_NODE_PORT": str(self._amqp_port),
             "RABBITMQ_PID_FILE": f"{home}/pid",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 500"
+                "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 2000"
             ),
         }
 

@@ -158,6 +158,14 @@ def test_a_broker_that_is_not_there_is_exit_code_4(cli: Cli):
     assert "s3cr3t" not in done.err
 
 
+def test_a_store_that_is_away_is_told_where_the_broker_is_too(cli: Cli):
+    done = cli("doctor", "--url", "amqp://guest:guest@127.0.0.1:1/", "--store", AWAY)
+
+    assert done.code == 4
+    assert "postgresql://shop@127.0.0.1:1/shop" in done.err
+    assert "cannot reach the broker" in done.err
+
+
 def test_a_service_that_cannot_be_found_is_a_matter_of_usage(cli: Cli):
     assert cli("doctor", "shop:nothing").code == 2
 

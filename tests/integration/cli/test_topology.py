@@ -77,6 +77,18 @@ def test_diff_finds_a_queue_that_was_changed_by_hand(cli: Cli, amqp_url: str):
     assert drifts["queue payment.handle_payment"]["fix"]
 
 
+def test_diff_claims_no_more_than_it_could_compare(cli: Cli, amqp_url: str):
+    cli("topology", "apply", "shop:payment", "--url", amqp_url)
+    blind = {"EVENTBUS_MANAGEMENT_URL": "http://127.0.0.1:9"}
+
+    done = cli("topology", "diff", "shop:payment", "--url", amqp_url, **blind)
+
+    assert done.code == 0
+    assert "unknown" in done.out
+    assert "bindings" in done.out
+    assert done.err == "no drift: what could be compared is as payment needs it\n"
+
+
 def test_a_broker_that_is_away_is_told_by_the_exit_code(cli: Cli):
     done = cli("topology", "diff", "shop:payment", "--url", "amqp://guest:guest@127.0.0.1:1/")
 
