@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
-from eventbus.errors import InvalidEvent, SendFailed, Unreadable, describe, shorten
+from eventbus.errors import EventBusError, InvalidEvent, SendFailed, Unreadable, describe, shorten
 from eventbus.headers import REPLAY_ID, REPROCESS, for_redrive
 from eventbus.history import History, Piece, read_ahead
 from eventbus.logbook import Logbook, OutOfHand
@@ -19,6 +19,9 @@ from eventbus.pace import Pace
 from eventbus.replay.state import KIND, Replay, State
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Message, Transport
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 PAUSE: Final = "pause"
 CANCEL: Final = "cancel"
@@ -34,7 +37,8 @@ _TIMEOUT: Final = 10.0
 _NOTE_EVERY: Final = 0.5
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries while the broker takes nothing (away, or the queue is full), or the store."""
+"""Seconds between two tries while the broker takes nothing (away, or the queue is full), or the archive or
+the store is away."""
 _MOST_TOLD: Final = 20
 
 
@@ -47,6 +51,27 @@ class Means:
     logbook: Logbook
     codec: Codec
     clock: Clock
+
+
+class _Waiting:
+    """For what is away: ever longer, and told whenever there is something new to tell."""
+
+    def __init__(self, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._clock = clock
+        self._log = log
+        self.is_over()
+
+    def is_over(self) -> None:
+        self._pause, self._told = _FIRST_PAUSE, ""
+
+    def tell(self, error: EventBusError) -> None:
+        if (problem := describe(error)) != self._told:
+            self._log.warning("replay.waiting", problem=problem)
+            self._told = problem
+
+    async def wait(self) -> None:
+        await self._clock.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 class _Ended(Exception):
@@ -72,13 +97,9 @@ class Run:
 
     async def __call__(self) -> Replay:
         """To its end, or until somebody wishes it to pause or to be cancelled."""
-        replay = self._replay
-        self._tell(replay)
-        reading = self._means.history.read(replay.place, until=replay.end, since=replay.request.since)
+        self._tell(self._replay)
         try:
-            async with aclosing(read_ahead(reading)) as pieces:
-                async for piece in pieces:
-                    await self._piece(piece)
+            await self._send_all()
             return await self._end("done")
         except _Ended as ended:
             return await self._end(ended.state)
@@ -86,6 +107,28 @@ class Run:
             with suppress(StoreUnavailable, OutOfHand):  # what is raised is why it ends
                 await self._note()  # so that it goes on from here, and not from the last note
             raise
+
+    async def _send_all(self) -> None:
+        """A broker or an archive that cannot be read is waited for. Raises `_Ended`."""
+        waiting = _Waiting(self._means.clock, self._log)
+        while True:
+            try:
+                async with aclosing(self._pieces()) as pieces:
+                    async for piece in pieces:
+                        await self._piece(piece)
+                        waiting.is_over()
+            except (SendFailed, StoreUnavailable) as error:
+                waiting.tell(error)
+                await self._note_in_time()
+                await waiting.wait()
+            else:
+                return
+
+    def _pieces(self) -> AsyncGenerator[Piece]:
+        """From where it is to its end."""
+        replay = self._replay
+        reading = self._means.history.read(replay.place, until=replay.end, since=replay.request.since)
+        return read_ahead(reading)
 
     async def _piece(self, piece: Piece) -> None:
         """Raises `_Ended`."""
@@ -115,17 +158,14 @@ class Run:
 
     async def _send(self, messages: Sequence[Message]) -> int:
         """How many have gone; tried until the broker takes them."""
-        pause, told = _FIRST_PAUSE, ""
+        waiting = _Waiting(self._means.clock, self._log)
         while True:
             try:
                 await self._means.transport.send(messages, timeout=_TIMEOUT)
             except SendFailed as error:
-                if (problem := describe(error)) != told:
-                    self._log.warning("replay.waiting", problem=problem)
-                    told = problem
+                waiting.tell(error)
                 await self._note_in_time()
-                await self._means.clock.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await waiting.wait()
             except InvalidEvent as error:
                 return await self._one_by_one(messages, error)
             else:

@@ -19,6 +19,7 @@ from eventbus.stores.options import StoreOptions
 from tests.support.eventually import eventually
 from tests.support.load import bus_to
 from tests.support.postgres_server import execute
+from tests.support.read_only import read_only, writable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -129,25 +130,6 @@ async def answers(bus: Bus) -> set[str | None]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventbus.keeping.store_options", impatient_options)
-
-
-def read_only(postgres: PostgresServer) -> None:
-    """As a primary that has become a standby: whoever connects from now on may not write."""
-    execute(
-        postgres.url,
-        "ALTER DATABASE postgres SET default_transaction_read_only = on",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE pid <> pg_backend_pid() AND datname = 'postgres'",
-    )
-
-
-def writable(postgres: PostgresServer) -> None:
-    """For whoever connects from now on; a session keeps what it began with."""
-    execute(
-        postgres.url,
-        "SET default_transaction_read_only = off",
-        "ALTER DATABASE postgres RESET default_transaction_read_only",
-    )
 
 
 @pytest_asyncio.fixture

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from eventbus import Bus, Envelope, Event, Service, subscribe
 from eventbus.errors import SendFailed, SendFate
+from eventbus.history import History, Piece, Place
 from eventbus.ids import new_event_id
 from eventbus.replay import InvalidReplay, NoSuchReplay, ReplayRequest, ReplayRunning, Replays
 from eventbus.store import StoreUnavailable
@@ -179,6 +180,31 @@ async def test_what_could_not_be_left_is_somebody_s_to_go_on_with(
     with pytest.raises(ReplayRunning):
         await replays.run(await replays.prepare(LEDGER))
     assert (await resumed).state == "done"
+
+
+async def test_one_whose_archive_goes_away_in_the_middle_waits_for_it_and_sends_the_rest(
+    bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch
+):
+    """And a broker whose history cannot be read, which is the same to it."""
+    await bus.publish_many([booked(n, datetime.now(UTC)) for n in range(50)])
+    read, failures = History.read, [StoreUnavailable("the archive", "is away"), SendFailed("no mark", ())]
+
+    async def breaking(self: History, place: Place, **period: Any) -> AsyncGenerator[Piece]:
+        if len(failures) == 1:
+            raise failures.pop()
+        async for piece in read(self, place, **period):
+            yield piece
+            if failures:
+                raise failures.pop()
+
+    monkeypatch.setattr(History, "read", breaking)
+
+    ended = await replays.run(await replays.prepare(LEDGER))
+
+    assert not failures
+    assert (ended.state, ended.sent, ended.read) == ("done", 50, 50)
+    (stats,) = await bus.transport.stats(["bank.ledger"])
+    assert stats.ready == 50 + 50
 
 
 async def test_a_publisher_whose_clock_is_ahead_is_replayed_too(bus: Bus, replays: Replays):
