@@ -26,7 +26,7 @@ from eventbus.publisher import Publisher, Receipt
 from eventbus.registry import Registry
 from eventbus.replay import Means, Replays
 from eventbus.sending import OnUnavailable
-from eventbus.service import Service, topology
+from eventbus.service import Service, check_queues, topology
 from eventbus.settings import Settings
 from eventbus.stopping import on_signals
 from eventbus.store import StoreUnavailable
@@ -186,9 +186,11 @@ class Bus:
         """Declare the services' queues and run their subscriptions; returns when all are consuming.
 
         A subscription whose queue the broker refuses reports that, and is tried again while the others run.
-        Raises `ConfigurationError` where a handler may take longer than the broker waits for it.
+        Raises `ConfigurationError` where a handler may take longer than the broker waits for it, and where
+        two services would share a queue.
         """
         self._must_be_open()
+        check_queues([*services, *(each for worker in self._workers for each in worker.services)])
         handling_time.check(services, self.transport.handling_limit)
         for service in services:
             service.check_namespace(self.settings.namespace)

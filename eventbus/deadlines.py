@@ -21,6 +21,9 @@ MOMENT: Final = 0.01
 T = TypeVar("T")
 P = ParamSpec("P")
 
+More = Callable[[], float]
+"""Seconds that somebody gets beyond the limit, as it turns out then; 0: none."""
+
 _ENDED: Final = object()
 
 
@@ -42,8 +45,8 @@ class Deadlines:
         """`late`: makes what is raised for whoever took too long."""
         self._late = late
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._running: dict[asyncio.Task[Any], tuple[float, int]] = {}
-        """When each is over, and how many had cancelled its task when it began."""
+        self._running: dict[asyncio.Task[Any], tuple[float, int, More | None]] = {}
+        """When each is over, how many had cancelled its task when it began, and who may give it more."""
         self._over: dict[asyncio.Task[Any], int] = {}
         """Those whose time was up, and who have not left yet."""
         self._looks_at = math.inf
@@ -52,17 +55,20 @@ class Deadlines:
         """Of nobody: the timer outlives whoever set it."""
 
     @_coroutine
-    def within(self, seconds: float, awaited: Awaitable[None]) -> Generator[Any, Any, None]:
+    def within(
+        self, seconds: float, awaited: Awaitable[None], more: More | None = None
+    ) -> Generator[Any, Any, None]:
         """Await it. After so many seconds it hears of a cancellation, and this raises `late()`.
 
-        A cancellation from elsewhere stays one, as in `asyncio.timeout`. What never waits cannot be
-        ended, and costs nothing here: the limit is set when it waits for the first time.
+        `more`: asked when they are over, and again when what it has given is. A cancellation from elsewhere
+        stays one, as in `asyncio.timeout`. What never waits cannot be ended, and costs nothing here: the
+        limit is set when it waits for the first time.
         """
         began = time.monotonic()
         steps = awaited.__await__()
         if (waits_for := next(steps, _ENDED)) is _ENDED:
             return  # without the exception that `send` raises for an end, which takes longer than all this
-        task = self._limit(began + seconds)
+        task = self._limit(began + seconds, more)
         try:
             yield from _rest(steps, waits_for)
         except BaseException as error:
@@ -71,12 +77,12 @@ class Deadlines:
             raise
         self._was_late(task)
 
-    def _limit(self, ends_at: float) -> asyncio.Task[Any]:
+    def _limit(self, ends_at: float, more: More | None) -> asyncio.Task[Any]:
         """The task that runs, which is cancelled then."""
         # Of a known loop: to find the one that runs, Python 3.11 asks the system who this process is.
         if (loop := self._loop) is None or (task := asyncio.current_task(loop)) is None:
             loop, task = self._begin()
-        self._running[task] = ends_at, task.cancelling()
+        self._running[task] = ends_at, task.cancelling(), more
         if ends_at < self._looks_at:
             self._look(loop, ends_at)
         return task
@@ -108,12 +114,16 @@ class Deadlines:
         if loop is not self._loop:
             return
         now, self._looks_at, self._timer = loop.time(), math.inf, None
-        over = [(ends_at, task) for task, (ends_at, _) in self._running.items() if ends_at <= now]
+        over = [(ends_at, task) for task, (ends_at, *_) in self._running.items() if ends_at <= now]
         for _, task in sorted(over, key=itemgetter(0)):
-            _, self._over[task] = self._running.pop(task)
+            _, before, more = self._running.pop(task)
+            if more is not None and (seconds := more()) > 0:
+                self._running[task] = now + seconds, before, more
+                continue
+            self._over[task] = before
             task.cancel()
         if self._running:
-            self._look(loop, min(ends_at for ends_at, _ in self._running.values()))
+            self._look(loop, min(ends_at for ends_at, *_ in self._running.values()))
 
 
 class Begun:

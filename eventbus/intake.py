@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from eventbus.headers import replay_id
 from eventbus.once import Readable
 
 _WOKEN: Final = 2
@@ -21,7 +22,8 @@ class Intake:
     """Deliveries on their way to the handlers, given out in helpings of at most `size`.
 
     A helping is complete when it is full, or `within` seconds after its first delivery came. A delivery that
-    has failed before is given out alone, so that it cannot fail others a second time.
+    has failed before is given out alone, so that it cannot fail others a second time. What a replay brings is
+    in no helping with anything else, for `context.replay` is of all of one.
     """
 
     def __init__(self, *, size: int = 1, within: float = 0.0) -> None:
@@ -88,7 +90,7 @@ class Intake:
                     if (following := await self._next()) is None:
                         self._dropped += helping
                         return []
-                    if following.delivery.attempt > 1:
+                    if following.delivery.attempt > 1 or _replay_of(following) != _replay_of(helping[0]):
                         self._kept = following
                         break
                     helping.append(following)
@@ -120,3 +122,7 @@ class Intake:
             if not woken.done():
                 woken.set_result(None)
                 count -= 1
+
+
+def _replay_of(readable: Readable) -> str | None:
+    return replay_id(readable.delivery.message.headers)

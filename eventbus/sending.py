@@ -47,7 +47,8 @@ class OrRaising:
 class OrCalling:
     """To the broker; while that is away, a function of the user's does the work in line.
 
-    It is called with each event that the broker has not confirmed within `patience` seconds, in their order.
+    It is called when the broker has confirmed nothing for `patience` seconds, or not all in time, with each
+    event that is not confirmed, in their order.
     An event whose outcome is unknown may still reach its subscribers as well. One with a delay is not for
     now: it raises, as ever. So does one for which the function raises: neither has taken it, nor those behind
     it; those before it count as confirmed in the error's `fates`, for they must not be published again.
@@ -62,7 +63,7 @@ class OrCalling:
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float) -> Sequence[State]:
         try:
             await self._transport.send(
-                [each.message for each in outgoing], timeout=min(self._patience, timeout)
+                [each.message for each in outgoing], timeout=timeout, patience=self._patience
             )
         except SendFailed as error:
             if not is_away(error):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -111,6 +111,18 @@ class Service:
     def _named(member: Member) -> list[type[Event]]:
         topics = [topic for topic in member.subscription.topics if isinstance(topic, type)]
         return [*topics, *member.signature.event.classes.values()]
+
+
+def check_queues(services: Sequence[Service]) -> None:
+    """Raises `ConfigurationError` where two services would take from one queue, each the other's events."""
+    owners: dict[str, Service] = {}
+    for service in services:
+        for member in service:
+            if owners.setdefault(member.queue, service) is not service:
+                raise ConfigurationError(
+                    f"two services called {service.name!r} have a subscription {member.subscription.name!r}: "
+                    "each would take the other's events. Rename one of them."
+                )
 
 
 def topology(services: Iterable[Service]) -> Topology:

@@ -213,10 +213,13 @@ class Transport(Protocol):
 
     async def diff(self, topology: Topology) -> Sequence[Drift]: ...
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         """Return when the broker has them all; else SendFailed, with the fate of each.
 
-        Order is kept for messages of one call. `timeout` in seconds bounds the whole call.
+        Order is kept for messages of one call. `timeout` in seconds bounds the whole call. `patience`: after
+        so many seconds in which the broker has confirmed nothing, whoever has sent it, it counts as away.
         """
         ...
 

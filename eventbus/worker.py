@@ -44,7 +44,7 @@ class Worker:
         pause_after: int = 0,
         catch_ups: CatchUps | None = None,
     ) -> None:
-        self._services = services
+        self.services = services
         self._transport = transport
         self._pipelines = pipelines
         self._known = known
@@ -75,7 +75,7 @@ class Worker:
         """`declare`: where the queues are still to be declared, each by its own subscription."""
         began = time.perf_counter()
         self._watchdog.start()
-        for service in self._services:
+        for service in self.services:
             self._subscribers += self._assemble(service, declare)
         for subscriber in self._subscribers:
             self._tasks.add(asyncio.create_task(subscriber.run(), name=subscriber.member.queue))
@@ -96,7 +96,7 @@ class Worker:
         self.complete.set()
         self._log.info(
             "worker.ready",
-            services=[service.name for service in self._services],
+            services=[service.name for service in self.services],
             subscriptions=[each.member.queue for each in self._subscribers],
             broker=self._transport.url,
             seconds=round(time.perf_counter() - began, 3),

@@ -28,13 +28,19 @@ class Publishing:
         self._pieces = [parcels[at : at + _PIECE] for at in range(0, len(parcels), _PIECE)]
         self._problem: WriteFailed | None = None
 
-    async def run(self, timeout: float) -> None:
-        """Return when all of it is durable; else raise `SendFailed` with the fates."""
+    async def run(self, timeout: float, patience: float) -> None:
+        """Return when all of it is durable; else raise `SendFailed` with the fates.
+
+        `timeout`: for all of it, `patience` for each piece.
+        """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timeout
         operations = [self._submit(piece) for piece in self._pieces]
         is_late = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout_at(ends_at) as limit:
                 for operation in operations:
+                    limit.reschedule(min(ends_at, loop.time() + patience))
                     with suppress(WriteFailed):  # it is asked for its fate below, with the others
                         await operation.future
         except TimeoutError:
@@ -46,7 +52,7 @@ class Publishing:
         parts = zip(operations, self._pieces, strict=True)
         fates = [fate for operation, piece in parts for fate in self._fates_of(operation, len(piece))]
         if any(fate is not SendFate.CONFIRMED for fate in fates):
-            raise self._failed(fates, timeout if is_late else None) from self._problem
+            raise self._failed(fates, min(timeout, patience) if is_late else None) from self._problem
 
     def _submit(self, piece: Sequence[Parcel]) -> Operation[list[int]]:
         return self._engine.writer.submit_shared(self._engine.store, piece, rows=len(piece))

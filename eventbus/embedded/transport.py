@@ -84,11 +84,13 @@ class EmbeddedTransport:
     async def diff(self, topology: Topology) -> Sequence[Drift]:
         return await self._open_engine.read(lambda connection: routing.diff(connection, topology))
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         """Some hundreds share a transaction. What is for a queue that does not exist is refused."""
         if self._engine is None:
             raise self._not_open([SendFate.NOT_SENT] * len(messages))
-        await Publishing(self._engine, messages).run(timeout)
+        await Publishing(self._engine, messages).run(timeout, timeout if patience is None else patience)
 
     def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
         """`<queue>.dead` has the dead letters. Entering raises `TopologyError` for an unknown queue."""

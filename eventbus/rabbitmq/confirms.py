@@ -77,6 +77,8 @@ class ConfirmLane:
         self._returns: dict[int, str] = {}
         """By delivery tag: why the broker gave it back."""
         self._next_tag = 1
+        self.answers = 0
+        """Confirms that have come, of one event or of several."""
         # Of the messages in flight, those that somebody waits for: they take up the window.
         self._waited_for = 0
         self._bytes = 0
@@ -153,6 +155,7 @@ class ConfirmLane:
         return has_room
 
     def _confirmed(self, confirm: Confirm) -> None:
+        self.answers += 1
         last, in_flight, is_plain = confirm.tag, self._in_flight, confirm.taken and not self._returns
         for tag in range(next(iter(in_flight), last) if confirm.multiple else last, last + 1):
             if (flight := in_flight.pop(tag, None)) is None:

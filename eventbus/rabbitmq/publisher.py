@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from eventbus.deadlines import Deadlines
+from eventbus.deadlines import Deadlines, More
 from eventbus.errors import (
     BrokerUnreachable,
     InvalidEvent,
@@ -49,18 +50,22 @@ class ConfirmedPublisher:
         """And not blocked."""
         return self._link.state is LinkState.CONNECTED
 
-    async def send(self, parcels: Sequence[Parcel], *, timeout: float) -> None:
+    async def send(self, parcels: Sequence[Parcel], *, timeout: float, patience: float | None = None) -> None:
         """Return when the broker has confirmed them all.
 
         Raises within `timeout` seconds a `SendFailed` with the fate of each: `PublishTimeout`,
-        `PublishRefused` or `BrokerUnreachable`.
+        `PublishRefused` or `BrokerUnreachable`; sooner where it confirms nothing here for `patience` seconds.
         """
         if not parcels:
             return
         call = Call(parcels)
         self.underway += len(parcels)
         try:
-            await self._deadlines.within(timeout, self._send(call, timeout))
+            if patience is None or patience >= timeout:
+                await self._deadlines.within(timeout, self._send(call, timeout))
+            else:
+                more = self._more(timeout, patience)
+                await self._deadlines.within(patience, self._send(call, timeout), more)
         except TimeoutError:
             if call.left():  # else the last answer came in the moment in which the time was up
                 raise self._timed_out(call, timeout) from None
@@ -74,6 +79,23 @@ class ConfirmedPublisher:
             first = call.refusals[min(call.refusals)]
             many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {first}"
             raise PublishRefused(many, call.fates)
+
+    def _more(self, timeout: float, patience: float) -> More:
+        """A broker that has confirmed something since is there, and busy with what came before."""
+        ends_at = time.monotonic() + timeout
+        heard = self._heard
+
+        def more() -> float:
+            nonlocal heard
+            before, heard = heard, self._heard
+            return 0.0 if heard == before else min(patience, ends_at - time.monotonic())
+
+        return more
+
+    @property
+    def _heard(self) -> object:
+        """Another one whenever the broker has answered."""
+        return self._lane, None if self._lane is None else self._lane.answers
 
     def _timed_out(self, call: Call, timeout: float) -> SendFailed:
         if (problem := self._link.problem) is not None:

@@ -24,9 +24,11 @@ class Spread:
         self._first = first
         self._second = second
 
-    def send(self, parcels: Sequence[Parcel], *, timeout: float) -> Awaitable[None]:
+    def send(
+        self, parcels: Sequence[Parcel], *, timeout: float, patience: float | None = None
+    ) -> Awaitable[None]:
         """As `ConfirmedPublisher.send`."""
-        return self._for(len(parcels)).send(parcels, timeout=timeout)
+        return self._for(len(parcels)).send(parcels, timeout=timeout, patience=patience)
 
     def _for(self, count: int) -> ConfirmedPublisher:
         first, second = self._first, self._second

@@ -100,9 +100,12 @@ class RabbitMQTransport:
         except (Lost, Refused) as error:
             self._raise("topology", error)
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         route = self._names.route
-        await self._events.send([parcel(message, route(message)) for message in messages], timeout=timeout)
+        parcels = [parcel(message, route(message)) for message in messages]
+        await self._events.send(parcels, timeout=timeout, patience=patience)
 
     def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumption]:
         settler = Settler(queue, self._copies, self._names, self._options, self._clock)

@@ -17,10 +17,10 @@ from eventbus.transport import Transport
 class Spool:
     """Opened with its outbox, which a relay drains.
 
-    The broker gets `after` seconds, or half of the publisher's timeout where that is less. What it has not
-    confirmed by then is on this disk when `send` returns, under the same event_id: what it did get will come
-    twice. While anything waits, new events go behind it without asking the broker, which keeps the order of
-    what one process publishes; between processes that share a file no order is promised.
+    The broker gets `after` seconds in which it confirms nothing, and half of the publisher's timeout at most.
+    What it has not confirmed by then is on this disk when `send` returns, under the same event_id: what it
+    did get will come twice. While anything waits, new events go behind it without asking the broker, which
+    keeps the order of what one process publishes; between processes that share a file no order is promised.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class Spool:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        broker_until = began + min(self._after, timeout / 2)
+        broker_until = began + timeout / 2
         fates: Sequence[SendFate] = [SendFate.NOT_SENT] * len(outgoing)
-        if await self._waiting.emptied(within=(broker_until - began) / 2):
+        if await self._waiting.emptied(within=min(self._after, timeout / 2) / 2):
+            left = max(0.001, broker_until - loop.time())
             try:
                 messages = [each.message for each in outgoing]
-                await self._transport.send(messages, timeout=max(0.001, broker_until - loop.time()))
+                await self._transport.send(messages, timeout=left, patience=self._after)
             except SendFailed as error:
                 if not is_away(error):
                     raise

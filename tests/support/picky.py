@@ -31,22 +31,24 @@ class PickyTransport:
         """Cleared by a test that wants sending to take its time."""
         self.sending.set()
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         ids = [message.event_id or "" for message in messages]
         self.calls.append(ids)
-        self.patience = timeout
+        self.patience = timeout if patience is None else min(timeout, patience)
         if bad := self.invalid.intersection(ids):
             raise InvalidEvent("headers", "are too many", min(bad))
         if self.is_silent:
             self.has += ids
-            await asyncio.sleep(timeout)
+            await asyncio.sleep(self.patience)
             raise PublishTimeout("no confirm", [SendFate.UNKNOWN] * len(ids))
         if self.is_away:
             raise BrokerUnreachable(
                 self.url, "nobody there", self._take(messages, self.confirms_before_it_fails)
             )
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self.patience):
                 await self.sending.wait()
         except TimeoutError:
             raise PublishTimeout("no confirm", [SendFate.NOT_SENT] * len(ids)) from None

@@ -66,7 +66,9 @@ class ScriptedTransport:
         self.may_consume = asyncio.Event()
         self.may_consume.set()
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         if self.send_error is not None:
             raise self.send_error
         self.timeouts.append(timeout)

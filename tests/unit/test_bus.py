@@ -145,6 +145,17 @@ async def test_a_service_cannot_have_the_name_of_the_namespace():
             await running_bus.start(Service("shop", [log]))
 
 
+async def test_two_services_cannot_take_from_one_queue():
+    """Begun together, or one after the other."""
+    one, other = Recorder().service, Recorder().service
+    async with bus() as shop:
+        with pytest.raises(ConfigurationError, match=r"^two services called 'shop' have .* 'record'"):
+            await shop.start(one, other)
+        async with shop.running(one), shop.running(one):
+            with pytest.raises(ConfigurationError, match="take the other's events"):
+                await shop.start(other)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serving_ends_at_a_signal_when_the_handlers_have_finished(number: int):
     recorder = Recorder()

@@ -39,6 +39,17 @@ async def test_what_is_done_in_time_is_left_alone() -> None:
     assert not is_being_cancelled()
 
 
+async def test_whoever_is_given_more_ends_when_that_is_over() -> None:
+    given = [0.02, 0.03]
+    began = time.monotonic()
+
+    with pytest.raises(TimeoutError):
+        await Deadlines().within(0.01, asyncio.sleep(10), lambda: given.pop() if given else 0.0)
+
+    assert time.monotonic() - began >= 0.06
+    assert not is_being_cancelled()
+
+
 async def test_a_limit_ends_what_is_its_own_and_nothing_else() -> None:
     deadlines = Deadlines()
 

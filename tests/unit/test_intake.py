@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from eventbus import Event
+from eventbus.headers import REPLAY_ID
 from eventbus.intake import Intake
 from eventbus.once import Readable
 from tests.support.eventually import eventually
@@ -17,9 +18,10 @@ class OrderCreated(Event, type="order.created"):
     pass
 
 
-def admitted(count: int, attempt: int = 1) -> list[Readable]:
+def admitted(count: int, attempt: int = 1, replay: str | None = None) -> list[Readable]:
     events = [wrapped(OrderCreated()) for _ in range(count)]
-    return [Readable(delivered(each, attempt=attempt), each) for each in events]
+    headers = {} if replay is None else {REPLAY_ID: replay}
+    return [Readable(delivered(each, attempt=attempt, headers=headers), each) for each in events]
 
 
 async def take(intake: Intake) -> list[Readable]:
@@ -55,6 +57,13 @@ async def test_the_time_of_a_batch_begins_with_its_first_delivery():
     assert not taking.done()
     intake.put(given)
     assert await asyncio.wait_for(taking, 5) == given
+
+
+async def test_what_a_replay_brings_is_in_no_batch_with_anything_else():
+    intake = Intake(size=10, within=0.05)
+    new, replayed, others = admitted(2), admitted(2, replay="rpl_1"), admitted(1, replay="rpl_2")
+    intake.put([*new, *replayed, *others])
+    assert [await take(intake) for _ in range(3)] == [new, replayed, others]
 
 
 async def test_what_comes_while_a_batch_fills_joins_it():

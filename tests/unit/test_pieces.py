@@ -37,7 +37,9 @@ class Pieces(ScriptedTransport):
         super().__init__()
         self.sizes: list[int] = []
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         await super().send(messages, timeout=timeout)
         self.sizes.append(len(messages))
 

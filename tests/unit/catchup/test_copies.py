@@ -19,7 +19,9 @@ LONGEST: Final = 255
 class Picky(ScriptedTransport):
     """Refuses headers of strangers, and long ids."""
 
-    async def send(self, messages: Sequence[Message], *, timeout: float) -> None:
+    async def send(
+        self, messages: Sequence[Message], *, timeout: float, patience: float | None = None
+    ) -> None:
         for message in messages:
             if len(message.event_id or "") > LONGEST:
                 raise InvalidEvent("event_id", "is too long")
