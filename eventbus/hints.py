@@ -66,6 +66,19 @@ def members(hint: Any) -> dict[str, object] | None:
     }
 
 
+def first_names(alias: str | AliasPath | AliasChoices | None) -> set[str]:
+    """The names that an alias has in the object itself, whatever it takes from within."""
+    match alias:
+        case str():
+            return {alias}
+        case AliasPath():
+            return {str(alias.path[0])}
+        case AliasChoices():
+            return set[str]().union(*map(first_names, alias.choices))
+        case None:
+            return set()
+
+
 def _parts(hint: Any) -> Iterable[object]:
     """What is right below it; of a generic what it is without arguments, and those: that has an end."""
     if (origin := get_origin(hint)) is not None:
@@ -156,16 +169,4 @@ def _names(key: str, told: Iterable[FieldInfo]) -> set[str]:
     aliases = [
         alias for field in told for alias in (field.alias, field.validation_alias, field.serialization_alias)
     ]
-    return {key}.union(*map(_first_names, aliases))
-
-
-def _first_names(alias: str | AliasPath | AliasChoices | None) -> set[str]:
-    match alias:
-        case str():
-            return {alias}
-        case AliasPath():
-            return {str(alias.path[0])}
-        case AliasChoices():
-            return set[str]().union(*map(_first_names, alias.choices))
-        case None:
-            return set()
+    return {key}.union(*map(first_names, aliases))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from pydantic_core import to_json
 from eventbus.envelope import Envelope
 from eventbus.errors import DuplicateEvent, InvalidEvent, Unreadable, UnregisteredEvent, describe, shorten
 from eventbus.event import Event, major_of, parse_version
+from eventbus.hints import first_names
 from eventbus.outcome import Reason
 from eventbus.secret import is_marked
 
@@ -68,8 +70,8 @@ class Registry:
     def validate(self, event_type: str, data: Mapping[str, Any], version: str | None = None) -> Event | None:
         """`data` as an event; None where the type is unknown and may be.
 
-        Of the newest version unless told; of an older one where the data lacks what is new, and has just the
-        members of that one. Raises `UnregisteredEvent` or `InvalidEvent`, naming the field that does not fit.
+        Of the newest version that lacks nothing and knows every member given, unless told; where there is
+        none, of the newest. Raises `UnregisteredEvent` or `InvalidEvent`, naming the field that does not fit.
         """
         event = self._to_publish(event_type, version, data)
         if event is None:
@@ -123,20 +125,25 @@ class Registry:
 
 
 def _meant(versions: Sequence[type[Event]], data: Mapping[str, Any]) -> type[Event]:
-    """The newest of these versions, or the older one that a publisher of long ago still sends."""
-    if _required(versions[-1]) <= data.keys():
-        return versions[-1]
-    fitting = [event for event in versions if _required(event) <= data.keys() <= _fields(event).keys()]
-    return fitting[-1] if fitting else versions[-1]
+    """The newest that lacks nothing and knows all that is given: no member is lost; the newest else."""
+    if len(versions) == 1:
+        return versions[0]
+    return next((event for event in reversed(versions) if _fits(event, data.keys())), versions[-1])
 
 
-def _fields(event: type[Event]) -> dict[str, FieldInfo]:
-    """By the names that they have in JSON."""
-    return {field.alias or name: field for name, field in event.model_fields.items()}
+def _fits(event: type[Event], given: AbstractSet[str]) -> bool:
+    fields = [(_names(event, name, field), field) for name, field in event.model_fields.items()]
+    return given <= set[str]().union(*(names for names, _ in fields)) and all(
+        given & names for names, field in fields if field.is_required()
+    )
 
 
-def _required(event: type[Event]) -> set[str]:
-    return {name for name, field in _fields(event).items() if field.is_required()}
+def _names(event: type[Event], name: str, field: FieldInfo) -> set[str]:
+    """Under which a member may be given."""
+    if field.validation_alias is None:
+        return {name}
+    by_name = event.model_config.get("validate_by_name") or event.model_config.get("populate_by_name")
+    return first_names(field.validation_alias) | ({name} if by_name else set())
 
 
 def _read(target: type[Event], major: int, envelope: Envelope[dict[str, Any]]) -> Event:

@@ -257,35 +257,3 @@ def test_an_upcaster_that_gives_something_else_makes_the_data_unreadable():
     error = refusal(Registry([After]), envelope("1.0", "room.booked"))
     assert error.reason == Reason.INVALID_DATA
     assert "gave NoneType" in error.problem
-
-
-def prices() -> Registry:
-    class Priced(Event, type="registry.priced", version="1.0"):
-        amount: int
-
-    class PricedInCurrency(Event, type="registry.priced", version="2.0"):
-        amount: int
-        currency: str
-
-    return Registry([Priced, PricedInCurrency])
-
-
-@pytest.mark.parametrize(
-    ("data", "version"),
-    [
-        ({"amount": 1, "currency": "EUR"}, "2.0"),
-        ({"amount": 1}, "1.0"),
-    ],
-)
-def test_a_dict_that_is_just_an_older_version_is_published_as_that_version(
-    data: dict[str, object], version: str
-):
-    event = prices().validate("registry.priced", data)
-
-    assert event is not None
-    assert event.__event_version__ == version
-
-
-def test_a_dict_that_fits_no_version_is_measured_by_the_newest():
-    with pytest.raises(InvalidEvent, match=r"data\.currency"):
-        prices().validate("registry.priced", {"amount": 1, "colour": "red"})
