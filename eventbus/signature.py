@@ -13,7 +13,7 @@ from eventbus.context import Context
 from eventbus.dependency import Depends, InTransaction, Plan, Recipe
 from eventbus.envelope import Envelope
 from eventbus.errors import InvalidSubscription
-from eventbus.event import Event
+from eventbus.event import Event, parse_version
 from eventbus.store import Transaction
 from eventbus.topic import matches
 
@@ -117,11 +117,7 @@ class _Reader:
         raise self._wrong(f"{name!r} is annotated {_shown(hint)}, which is no event")
 
     def _of(self, name: str, members: Sequence[Any], *, enveloped: bool) -> EventParameter:
-        classes: dict[str, type[Event]] = {member.__event_type__: member for member in members}
-        if "" in classes:
-            raise self._wrong(
-                f'{classes[""].__qualname__} has no event type: class X(Event, type="order.created")'
-            )
+        classes = self._by_type(name, members)
         patterns = [topic if isinstance(topic, str) else topic.__event_type__ for topic in self._topics]
         for event_type in classes:
             if not any(matches(pattern, event_type) for pattern in patterns):
@@ -133,6 +129,19 @@ class _Reader:
                     f"annotate {name!r} as Event or dict"
                 )
         return EventParameter(as_dict=False, classes=classes, enveloped=enveloped)
+
+    def _by_type(self, name: str, members: Sequence[type[Event]]) -> dict[str, type[Event]]:
+        """One class for each event type: of two, the events of one would find no reader."""
+        classes: dict[str, type[Event]] = {}
+        for member in members:
+            event_type = member.__event_type__
+            if not event_type:
+                raise self._wrong(
+                    f'{member.__qualname__} has no event type: class X(Event, type="order.created")'
+                )
+            if classes.setdefault(event_type, member) is not member:
+                raise self._wrong(f"{name!r} takes {event_type} as {_chosen(classes[event_type], member)}")
+        return classes
 
     def _is_async(self) -> bool:
         """Also under decorators that are plain functions themselves: what they return is awaited."""
@@ -213,6 +222,15 @@ class _Reader:
 
     def _wrong(self, problem: str) -> InvalidSubscription:
         return InvalidSubscription(self._subscription, problem, RIGHT_FORM)
+
+
+def _chosen(*versions: type[Event]) -> str:
+    """Which of two classes of one event type to take."""
+    older, newest = sorted(versions, key=lambda each: parse_version(each.__event_version__))
+    both = " and as ".join(f"{each.__qualname__} ({each.__event_version__})" for each in (older, newest))
+    is_step = older.__event_major__ != newest.__event_major__
+    reads = ", and write an @upcast for the older one" if is_step else ", which reads both"
+    return f"{both}; take {newest.__qualname__} alone{reads}"
 
 
 def _is_envelope(hint: object) -> TypeGuard[type[Envelope[Any]]]:

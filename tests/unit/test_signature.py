@@ -187,6 +187,40 @@ def test_topics_that_bring_more_than_the_annotation_takes_are_refused():
     )
 
 
+@pytest.mark.parametrize(
+    ("handler", "topics"),
+    [
+        (annotated(OrderCreatedV2 | OrderCreated), ("order.created",)),
+        (annotated(OrderCreated | OrderCreatedV2), (OrderCreated,)),
+        (annotated(OrderCreated | OrderPaid | OrderCreatedV2), (OrderCreated, OrderPaid)),
+        (annotated(Envelope[OrderCreated | OrderCreatedV2]), (OrderCreated,)),
+        (unannotated, (OrderCreated, OrderCreatedV2)),
+    ],
+)
+def test_two_versions_of_one_event_type_are_refused_with_the_one_to_take(
+    handler: Callable[..., Any], topics: tuple[Any, ...]
+):
+    problem = refused(handler, *topics)
+    assert "takes order.created as OrderCreated (1.0) and as OrderCreatedV2 (2.0)" in problem
+    assert "take OrderCreatedV2 alone, and write an @upcast for the older one" in problem
+
+
+def test_two_minor_versions_of_one_event_type_need_no_step():
+    class Newer(Event, type="order.created", version="1.1"):
+        pass
+
+    assert refused(unannotated, Newer, OrderCreated).endswith(
+        "Newer (1.1); take test_two_minor_versions_of_one_event_type_need_no_step.<locals>.Newer alone, "
+        "which reads both"
+    )
+
+
+def test_a_topic_may_stand_twice_and_a_handler_of_two_versions_take_what_fits_both():
+    assert read(unannotated, OrderCreated, OrderCreated) == one(OrderCreated)
+    assert read(annotated(OrderCreatedV2), OrderCreated, OrderCreatedV2) == one(OrderCreatedV2)
+    assert read(annotated(dict), OrderCreated, OrderCreatedV2) == AS_DICT
+
+
 def test_a_class_without_an_event_type_is_refused():
     assert "Nameless has no event type" in refused(annotated(Nameless))
 
