@@ -14,6 +14,7 @@ from eventbus.dependency import Depends, InTransaction, Plan, Recipe
 from eventbus.envelope import Envelope
 from eventbus.errors import InvalidSubscription
 from eventbus.event import Event, parse_version
+from eventbus.hints import meaning
 from eventbus.store import Transaction
 from eventbus.topic import matches
 
@@ -46,7 +47,10 @@ def read_signature(
     subscription: str, function: Callable[..., Any], topics: Sequence[str | type[Event]], *, batched: bool
 ) -> Signature:
     """The compiled signature; raises `InvalidSubscription` with the right form."""
-    return _Reader(subscription, function, topics, batched=batched).read()
+    try:
+        return _Reader(subscription, function, topics, batched=batched).read()
+    except NameError as error:  # of a `type` statement, which is evaluated when it is read
+        raise InvalidSubscription(subscription, f"an alias cannot be read: {error}", RIGHT_FORM) from None
 
 
 class _Reader:
@@ -89,7 +93,7 @@ class _Reader:
             hint = _bare(self._item(name, hint))
         if _is_envelope(hint):
             given = hint.__pydantic_generic_metadata__["args"]
-            inner: object = given[0] if given else dict
+            inner = _bare(given[0]) if given else dict
             return self._data(name, inner, enveloped=True)
         return self._data(name, hint, enveloped=False)
 
@@ -111,7 +115,7 @@ class _Reader:
             return EventParameter(as_dict=False, enveloped=enveloped)
         if hint is Any or hint is dict or hint is Mapping or get_origin(hint) in (dict, Mapping):
             return EventParameter(as_dict=True, enveloped=enveloped)
-        members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        members = _one_by_one(hint)
         if members and all(isinstance(member, type) and issubclass(member, Event) for member in members):
             return self._of(name, members, enveloped=enveloped)
         raise self._wrong(f"{name!r} is annotated {_shown(hint)}, which is no event")
@@ -164,7 +168,7 @@ class _Reader:
         transactions: list[str] = []
         depends: dict[str, Recipe] = {}
         for parameter in parameters:
-            hint = hints.get(parameter.name, inspect.Parameter.empty)
+            hint = _asked(hints.get(parameter.name, inspect.Parameter.empty))
             if hint is Context or (hint is inspect.Parameter.empty and parameter.name == "context"):
                 contexts.append(parameter.name)
             elif hint is Transaction:
@@ -252,7 +256,29 @@ def _is_generator(function: Callable[..., Any]) -> bool:
 
 
 def _bare(hint: object) -> object:
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    """Without the names and remarks around it."""
+    hint = meaning(hint)
+    return _bare(get_args(hint)[0]) if get_origin(hint) is Annotated else hint
+
+
+def _one_by_one(hint: object) -> list[object]:
+    """The members of a union, and of those within."""
+    hint = _bare(hint)
+    if get_origin(hint) not in (Union, types.UnionType):
+        return [hint]
+    return [each for member in get_args(hint) for each in _one_by_one(member)]
+
+
+def _asked(hint: object) -> object:
+    """What a parameter is to be given, also where None or a remark stands beside it."""
+    hint = meaning(hint)
+    if get_origin(hint) is Annotated:
+        is_marked = any(isinstance(extra, (Depends, InTransaction)) for extra in get_args(hint)[1:])
+        return hint if is_marked else _asked(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        members = [member for member in get_args(hint) if member is not types.NoneType]
+        return _asked(members[0]) if len(members) == 1 else hint
+    return hint
 
 
 def _shown(hint: object) -> str:
