@@ -41,8 +41,10 @@ class Deadlines:
     A task is within it once at a time.
     """
 
-    def __init__(self, late: Callable[[], Exception] = TimeoutError) -> None:
-        """`late`: makes what is raised for whoever took too long."""
+    def __init__(
+        self, late: Callable[[asyncio.CancelledError], Exception] = lambda _: TimeoutError()
+    ) -> None:
+        """`late`: makes what is raised for whoever took too long, of the cancellation as it came out."""
         self._late = late
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: dict[asyncio.Task[Any], tuple[float, int, More | None]] = {}
@@ -58,7 +60,7 @@ class Deadlines:
     def within(
         self, seconds: float, awaited: Awaitable[None], more: More | None = None
     ) -> Generator[Any, Any, None]:
-        """Await it. After so many seconds it hears of a cancellation, and this raises `late()`.
+        """Await it. After so many seconds it hears of a cancellation, and this raises what `late` makes.
 
         `more`: asked when they are over, and again when what it has given is. A cancellation from elsewhere
         stays one, as in `asyncio.timeout`. What never waits cannot be ended, and costs nothing here: the
@@ -73,7 +75,7 @@ class Deadlines:
             yield from _rest(steps, waits_for)
         except BaseException as error:
             if self._was_late(task) and isinstance(error, asyncio.CancelledError):
-                raise self._late() from None
+                raise self._late(error) from None
             raise
         self._was_late(task)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
+from eventbus.annotations import name_of
 from eventbus.context import Context
 
 LONGEST_MAKING: Final = 60.0
@@ -110,25 +111,20 @@ class SharedLifetime(Lifetime):
 
     def __init__(self) -> None:
         super().__init__()
-        self._making: dict[Callable[..., Any], _Making] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._making: dict[Callable[..., Any], asyncio.Task[None]] = {}
 
     async def get(self, recipe: Recipe, arguments: Arguments) -> Any:
         """The object, made for the first who asks; the others wait for it. A failed factory is tried anew.
 
-        The making goes on when one who waits is cancelled, and ends with the last of them.
+        The making goes on without those who wait: what takes longer than they may is there for the next.
         """
         factory = recipe.depends.factory
         if factory not in self._made:
             making = self._making.get(factory) or self._begin(recipe, arguments)
-            making.waiting += 1
             try:
-                await asyncio.shield(making.task)
-            finally:
-                making.waiting -= 1
-                if not making.waiting:
-                    making.task.cancel()
-                    self._forget(factory, making)
+                await asyncio.shield(making)
+            except asyncio.CancelledError:
+                raise CancelledWaiting(name_of(factory)) from None
         return self._made[factory]
 
     async def close(
@@ -137,33 +133,41 @@ class SharedLifetime(Lifetime):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        for task in self._tasks:
+        making = list(self._making.values())
+        for task in making:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*making, return_exceptions=True)
         await super().close(kind, error, trace)
 
-    def _begin(self, recipe: Recipe, arguments: Arguments) -> _Making:
+    def _begin(self, recipe: Recipe, arguments: Arguments) -> asyncio.Task[None]:
+        """If it fails when nobody waits any more, asyncio logs why."""
         factory = recipe.depends.factory
 
         async def make() -> None:
-            async with asyncio.timeout(LONGEST_MAKING):
-                self._made[factory] = await self._make(recipe, arguments)
+            limit = asyncio.timeout(LONGEST_MAKING)
+            try:
+                async with limit:
+                    self._made[factory] = await self._make(recipe, arguments)
+            except TimeoutError:
+                if limit.expired():
+                    problem = f"{name_of(factory)} has made nothing within {LONGEST_MAKING:g} s"
+                    raise TimeoutError(problem) from None
+                raise
+            finally:
+                self._making.pop(factory, None)
 
-        making = self._making[factory] = _Making(asyncio.create_task(make()))
-        self._tasks.add(making.task)
-        making.task.add_done_callback(self._tasks.discard)
-        making.task.add_done_callback(lambda _: self._forget(factory, making))
+        making = asyncio.create_task(make())
+        if not making.done():  # as an eager one may be
+            self._making[factory] = making
         return making
 
-    def _forget(self, factory: Callable[..., Any], making: _Making) -> None:
-        if self._making.get(factory) is making:
-            del self._making[factory]
 
+class CancelledWaiting(asyncio.CancelledError):
+    """Whoever waited for what this factory makes was cancelled."""
 
-@dataclass(slots=True)
-class _Making:
-    task: asyncio.Task[None]
-    waiting: int = 0
+    def __init__(self, factory: str) -> None:
+        self.factory = factory
+        super().__init__()
 
 
 def _async_context(factory: Callable[..., Any], made: Any) -> AbstractAsyncContextManager[Any] | None:

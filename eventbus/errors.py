@@ -180,13 +180,18 @@ class Unreadable(EventBusError):
 
 
 class HandlerTimeout(EventBusError, TimeoutError):
-    """A handler ran longer than its subscription allows (seconds); `retry_on=(TimeoutError,)` covers it."""
+    """A handler ran longer than its subscription allows (seconds); `retry_on=(TimeoutError,)` covers it.
 
-    def __init__(self, subscription: str, timeout: float) -> None:
+    `waited_for`: the factory of the dependency that it was still waiting for, if it was.
+    """
+
+    def __init__(self, subscription: str, timeout: float, waited_for: str = "") -> None:
         self.subscription = subscription
         self.timeout = timeout
+        self.waited_for = waited_for
+        waiting = f": it was waiting for what {waited_for} makes" if waited_for else ""
         super().__init__(
-            f"{subscription} did not finish within {timeout:g} s. "
+            f"{subscription} did not finish within {timeout:g} s{waiting}. "
             "Raise @subscribe(timeout=…) or make the handler faster; the event is retried by its policy."
         )
 

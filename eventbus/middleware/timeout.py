@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from eventbus.context import Proceed
 from eventbus.deadlines import Deadlines
+from eventbus.dependency import CancelledWaiting
 from eventbus.errors import HandlerTimeout
 from eventbus.service import Member
 
@@ -32,4 +34,8 @@ def limit_of(member: Member) -> Limit:
 
 
 def _within(member: Member) -> Callable[[float, Awaitable[None]], Coroutine[Any, Any, None]]:
-    return Deadlines(late=lambda: HandlerTimeout(member.queue, member.subscription.timeout)).within
+    def late(cancelled: asyncio.CancelledError) -> HandlerTimeout:
+        waited_for = cancelled.factory if isinstance(cancelled, CancelledWaiting) else ""
+        return HandlerTimeout(member.queue, member.subscription.timeout, waited_for)
+
+    return Deadlines(late).within

@@ -26,7 +26,7 @@ async def test_what_takes_longer_ends_with_a_timeout_never_early() -> None:
 
 async def test_it_says_what_it_was_made_to_say() -> None:
     with pytest.raises(KeyError, match="late"):
-        await Deadlines(late=lambda: KeyError("late")).within(0.01, asyncio.sleep(10))
+        await Deadlines(late=lambda _: KeyError("late")).within(0.01, asyncio.sleep(10))
 
 
 async def test_what_is_done_in_time_is_left_alone() -> None:

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import pytest
 
-from eventbus import Context, Depends, dependency
+from eventbus import Context, Depends
 from eventbus.dependency import SharedLifetime
 from eventbus.errors import InvalidSubscription
 from eventbus.signature import read_signature
 from tests.support.dependencies import Diary, OrderCreated, handler_of, run
-from tests.support.eventually import eventually
 from tests.support.handling import a_context, wrapped
 
 
@@ -156,62 +155,6 @@ async def test_the_making_goes_on_when_the_one_who_asked_first_is_cancelled():
     await asyncio.wait([first])
     may_go_on.set()
     assert await second == "made"
-
-
-async def test_a_making_that_nobody_waits_for_any_more_ends_and_the_next_delivery_begins_anew():
-    diary = Diary()
-
-    async def hangs_once() -> str:
-        diary.made += 1
-        try:
-            if diary.made == 1:
-                await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            diary.note("ended")
-            raise
-        return "made"
-
-    lifetime = SharedLifetime()
-    handler = handler_of(Depends(hangs_once))
-    waiting = [asyncio.create_task(run(handler, lifetime)) for _ in range(2)]
-    await eventually(lambda: diary.made == 1)
-    for task in waiting:
-        task.cancel()
-    await asyncio.wait(waiting)
-    assert await run(handler, lifetime) == "made"
-    assert diary.lines == ["ended"]
-
-
-async def test_a_factory_that_hangs_fails_after_a_while_even_though_deliveries_keep_waiting_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(dependency, "LONGEST_MAKING", 0.01)
-
-    async def hangs() -> None:
-        await asyncio.Event().wait()
-
-    with pytest.raises(TimeoutError):
-        await run(handler_of(Depends(hangs)))
-
-
-async def test_closing_ends_what_is_still_being_made():
-    diary = Diary()
-
-    async def hangs() -> AsyncIterator[str]:
-        diary.note("begun")
-        try:
-            await asyncio.Event().wait()
-            yield "never"
-        finally:
-            diary.note("ended")
-
-    lifetime = SharedLifetime()
-    waiting = asyncio.create_task(run(handler_of(Depends(hangs)), lifetime))
-    await eventually(lambda: diary.lines == ["begun"])
-    await lifetime.close()
-    assert diary.lines == ["begun", "ended"]
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
 
 
 # --- factories that need something themselves
