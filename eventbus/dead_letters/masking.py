@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, cast
 
+from eventbus.dead_letters.hiding import without
 from eventbus.headers import ERROR
 from eventbus.secret import MASK, Secrets
 from eventbus.transport import DeadLetterEntry
 
 NOTHING_SECRET: Final = Secrets()
-_SHORTEST: Final = 4
-"""Characters. What is shorter would be found in any text."""
 
 
 def masked(entry: DeadLetterEntry, secrets: Secrets) -> DeadLetterEntry:
@@ -22,9 +21,7 @@ def masked(entry: DeadLetterEntry, secrets: Secrets) -> DeadLetterEntry:
     body = secrets.body(message.routing_key, message.body)
     if body == message.body:
         return entry
-    error = entry.error
-    for value in sorted(_values(message.body, body), key=len, reverse=True):
-        error = error.replace(value, MASK)
+    error = without(entry.error, _values(message.body, body))
     headers = {**message.headers, ERROR: error} if ERROR in message.headers else message.headers
     return replace(entry, message=replace(message, body=body, headers=headers), error=error)
 
@@ -35,7 +32,7 @@ def _values(original: bytes, shown: bytes) -> set[str]:
         before, after = json.loads(original), json.loads(shown)
     except (ValueError, RecursionError):
         return set()
-    return {text for text in _hidden(before, after) if len(text) >= _SHORTEST}
+    return set(_hidden(before, after))
 
 
 def _hidden(before: object, after: object) -> Iterator[str]:
