@@ -20,10 +20,14 @@ from eventbus.databases.sqlite.database import patiently
 from eventbus.databases.sqlite.migrations import split
 from eventbus.store import WrongTransaction
 
+_OF_THE_BUS: Final = frozenset({"isolation_level", "autocommit"})
+"""Attributes of the driver's connection that say who begins and commits. To set them may commit at once."""
+
 
 class LazyCursor(sqlite3.Cursor):
     def __init__(self, connection: LazyConnection, /) -> None:
         super().__init__(connection)
+        self.row_factory = connection.row_factory
         self._lent = connection
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
@@ -126,6 +130,11 @@ class LazyConnection(sqlite3.Connection):
             self._has_others = True
             return super().blobopen(*args, **kwargs)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _OF_THE_BUS:
+            self._refuse()
+        super().__setattr__(name, value)
+
     def commit(self) -> NoReturn:
         self._refuse()
 
@@ -139,9 +148,10 @@ class LazyConnection(sqlite3.Connection):
         self._refuse()
 
     def commit_lent(self, last: Callable[[sqlite3.Connection], None]) -> None:
-        """`last` is written only where something was."""
+        """`last` is written only where something was. Whoever is lent it next finds it as it was."""
         with self.turn:
             self.is_lent = False
+            self.row_factory, self.text_factory = None, str
             if self.in_transaction:
                 last(self)
                 patiently(lambda: sqlite3.Cursor(self).execute("COMMIT"), self.patience)

@@ -50,6 +50,7 @@ class SqliteTransaction:
     def fetch(self, statement: str, *parameters: object) -> Coroutine[Any, Any, Sequence[Mapping[str, Any]]]:
         def fetch(connection: LazyConnection) -> list[dict[str, Any]]:
             cursor = connection.execute(statement, parameters)
+            cursor.row_factory = None  # the handler's own may make something else of a row
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 

@@ -161,3 +161,45 @@ async def test_rows_are_not_read_after_the_transaction_has_ended(store: SqliteSt
     for read in (cursor.fetchone, cursor.fetchmany, cursor.fetchall, cursor.__next__):
         with pytest.raises(WrongTransaction, match="ended"):
             read()
+
+
+READS: dict[str, Callable[[sqlite3.Connection], sqlite3.Cursor]] = {
+    "execute": lambda connection: connection.execute("SELECT x FROM a"),
+    "cursor": lambda connection: connection.cursor().execute("SELECT x FROM a"),
+}
+
+
+@pytest.mark.parametrize("way", READS)
+async def test_the_connection_makes_rows_as_the_driver_does(store: SqliteStore, way: str) -> None:
+    async with store.transaction() as transaction:
+        transaction.connection.row_factory = sqlite3.Row
+        assert READS[way](transaction.connection).fetchone()["x"] == "first"
+
+
+async def test_what_a_transaction_fetches_are_dicts_whatever_rows_its_connection_makes(
+    store: SqliteStore,
+) -> None:
+    async with store.transaction() as transaction:
+        transaction.connection.row_factory = lambda _cursor, row: {"row": row}
+        assert await transaction.fetch("SELECT x FROM a") == [{"x": "first"}]
+
+
+async def test_what_was_set_on_the_connection_is_not_for_the_next_one(store: SqliteStore) -> None:
+    async with store.transaction() as transaction:
+        lent = transaction.connection
+        lent.row_factory, lent.text_factory = sqlite3.Row, bytes
+        assert lent.execute("SELECT x FROM a").fetchone()["x"] == b"first"
+
+    async with store.transaction() as transaction:
+        assert transaction.connection is lent
+        assert lent.execute("SELECT x FROM a").fetchone() == ("first",)
+
+
+@pytest.mark.parametrize("name", ["isolation_level", "autocommit"])
+async def test_who_commits_cannot_be_set(store: SqliteStore, name: str) -> None:
+    """The driver commits at once where it is told that it is to commit always."""
+    async with store.transaction() as transaction:
+        await transaction.execute(INSERT)
+        with pytest.raises(WrongTransaction, match="belongs to the bus"):
+            setattr(transaction.connection, name, None)
+        assert transaction.connection.in_transaction
