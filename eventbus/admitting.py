@@ -34,10 +34,11 @@ class Admitting:
 
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """What somebody else is handling waits apart, and holds up no other."""
-        for at in range(0, len(deliveries), _AT_ONCE):
+        at_once = self._intake.in_whole_helpings(_AT_ONCE)
+        for at in range(0, len(deliveries), at_once):
             if at:
                 await asyncio.sleep(0)
-            begun = Begun(self._put(deliveries[at : at + _AT_ONCE]))
+            begun = Begun(self._put(deliveries[at : at + at_once]))
             if not begun.is_done:
                 self._group.create_task(_rest(begun))
 

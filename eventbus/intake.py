@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -39,6 +40,10 @@ class Intake:
         self._dropped: list[Readable] = []
         self._closed = False
         self._at_a_stretch = 0
+
+    def in_whole_helpings(self, count: int) -> int:
+        """At least so many: what is put at a time leaves none half full where there is more."""
+        return math.ceil(count / self._size) * self._size
 
     def put(self, admitted: Sequence[Readable]) -> None:
         self._waiting.extend(admitted)

@@ -166,11 +166,18 @@ class TestBus:
 
 
 def _steady(service: Service) -> Service:
-    """The service without jitter: a test that moves the clock by two seconds means two seconds."""
+    """The service without jitter: a test that moves the clock by two seconds means two seconds.
+
+    Nor do its batches wait for more: that passes in real time, and what was published has arrived.
+    """
     return Service(
         service.name,
         [
-            replace(member.subscription, retry=replace(member.subscription.retry, jitter=False))
-            for member in service
+            replace(
+                subscription,
+                retry=replace(subscription.retry, jitter=False),
+                batch=subscription.batch and replace(subscription.batch, within=0),
+            )
+            for subscription in (member.subscription for member in service)
         ],
     )

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from eventbus import (
-    Batch,
     Context,
     Envelope,
     Event,
@@ -213,34 +212,6 @@ async def test_one_failing_subscription_does_not_disturb_another():
         buses.append(bus)
         await bus.publish(OrderCreated(order_id=7))
         assert bus.published(OrderPaid) == [OrderPaid(order_id=7)]
-
-
-async def test_a_batch_is_handled_before_publish_returns():
-    seen: list[list[int]] = []
-
-    @subscribe(OrderCreated, batch=Batch(size=2, within=0.01))
-    async def send(events: list[OrderCreated]) -> None:
-        seen.append([event.order_id for event in events])
-
-    async with TestBus(Service("email", [send])) as bus:
-        await bus.publish_many([OrderCreated(order_id=number) for number in range(3)])
-        assert seen == [[0, 1], [2]]
-
-
-async def test_one_bad_event_of_a_batch_takes_no_others_along():
-    seen: list[int] = []
-
-    @subscribe(OrderCreated, batch=Batch(size=10, within=0.01))
-    async def send(events: list[OrderCreated]) -> None:
-        if any(event.order_id == 3 for event in events):
-            raise Reject("no such address")
-        seen.extend(event.order_id for event in events)
-
-    async with TestBus(Service("email", [send])) as bus:
-        await bus.publish_many([OrderCreated(order_id=number) for number in range(5)])
-        await bus.advance(1)
-        assert sorted(seen) == [0, 1, 2, 4]
-        assert [(dead.reason, dead.attempts) for dead in bus.dead_letters] == [("rejected", 2)]
 
 
 async def test_older_versions_are_read_as_the_class_that_is_asked_for():
