@@ -106,4 +106,4 @@ def test_a_value_is_known_as_errors_quote_it(secret: str, quote: Any):
 )
 def test_the_largest_values_are_looked_for_to_the_end(error: str, secret: object):
     """In time that grows with both, and not with their product: that would take longer than a test may."""
-    assert len(shown(error, secret)) <= len(error)
+    assert set(shown(error, secret)) <= {*error, "*"}
