@@ -12,7 +12,7 @@ from typing import Any, Final
 from eventbus.admitting import Admitting
 from eventbus.catchup import CatchUp
 from eventbus.circuit import Circuit
-from eventbus.errors import BrokerUnreachable, TopologyError, describe
+from eventbus.errors import SendFailed, TopologyError, describe
 from eventbus.handling_time import longest_pause
 from eventbus.intake import Intake
 from eventbus.logs import get_logger
@@ -80,7 +80,7 @@ class Subscriber:
                 await self._live_through_the_past()
                 prefetch = self.member.subscription.prefetch
                 await self._consume(self._transport.consume(self.member.queue, prefetch=prefetch))
-            except (TopologyError, BrokerUnreachable, StoreUnavailable) as error:
+            except (TopologyError, SendFailed, StoreUnavailable) as error:
                 self._refused(error)
                 await stopped(self._stopping, within=self._pause_length)
             except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- its trouble stops no others
@@ -119,11 +119,11 @@ class Subscriber:
             stack.callback(self._give_back, intake)
             if self._stopping.is_set():
                 return
-            self._pause_length, self._trouble = PAUSE_AFTER_TROUBLE, ""
             self.tried.set()
             self.ready.set()
             if self._catch_up is None or self._catch_up.has_ended:
                 self.live.set()
+                self._trouble_is_over()
             stack.callback(self.ready.clear)
             stack.enter_context(_as_it_is())
             async with asyncio.TaskGroup() as group:
@@ -133,6 +133,7 @@ class Subscriber:
                 admitting = Admitting(self._pipeline, intake, settling, group)
                 in_order = subscription.concurrency == 1
                 async for deliveries in consumption:
+                    self._trouble_is_over()  # a history can always be begun: what comes of it tells
                     await (admitting.in_order(deliveries) if in_order else admitting.put(deliveries))
                 admitting.stop()
                 intake.close()
@@ -192,7 +193,7 @@ class Subscriber:
         intake.close()
         self._pipeline.release(intake.dropped)
 
-    def _refused(self, error: TopologyError | BrokerUnreachable | StoreUnavailable) -> None:
+    def _refused(self, error: TopologyError | SendFailed | StoreUnavailable) -> None:
         """Said once, however often it is tried again."""
         trouble = describe(error)
         if trouble != self._trouble:
@@ -202,6 +203,9 @@ class Subscriber:
         self._trouble = trouble
         if isinstance(error, TopologyError):
             self.tried.set()
+
+    def _trouble_is_over(self) -> None:
+        self._pause_length, self._trouble = PAUSE_AFTER_TROUBLE, ""
 
 
 @contextmanager

@@ -1,10 +1,16 @@
-"""Waiting that a stop ends."""
+"""Waiting that a stop ends, and for what is away."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from eventbus.errors import EventBusError, describe
+
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries of something that is away."""
 
 
 async def stopped(stop: asyncio.Event, *, within: float) -> bool:
@@ -29,3 +35,24 @@ async def done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object
     if not doing.cancelled():
         doing.result()
     return not doing.cancelled()
+
+
+class Outage:
+    """It is waited for ever longer, and told whenever there is something new to tell."""
+
+    def __init__(self, log: Callable[..., object], event: str) -> None:
+        """`log`: a logger's method, such as `log.warning`."""
+        self._log = log
+        self._event = event
+        self.is_over()
+
+    def is_over(self) -> None:
+        self._pause, self._told = _FIRST_PAUSE, ""
+
+    def pause(self, error: EventBusError) -> float:
+        """Seconds before the next try."""
+        if (problem := describe(error)) != self._told:
+            self._log(self._event, problem=problem)
+            self._told = problem
+        pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+        return pause

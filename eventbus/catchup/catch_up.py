@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from eventbus.catchup.consumption import HistoryConsumption
 from eventbus.catchup.copies import Copies
 from eventbus.catchup.progress import KIND, Progress
+from eventbus.catchup.reading import Reading
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec
 from eventbus.errors import InvalidSubscription
@@ -85,9 +87,10 @@ class CatchUp:
             raise RuntimeError("is_due comes first")
         start = self._member.subscription.start
         since = start if isinstance(start, datetime) else None
+        read = partial(shared.history.read, until=progress.until, since=since)
         consumption = HistoryConsumption(
             self._queue,
-            shared.history.read(progress.place, until=progress.until, since=since),
+            Reading(read, progress.place, self._queue),
             Wanted(self._member.subscription.patterns, period=Period(since)),
             prefetch=prefetch,
             in_order=self._member.subscription.batch is None,

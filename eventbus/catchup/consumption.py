@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 from eventbus.catchup.copies import Copies
+from eventbus.catchup.reading import Reading
 from eventbus.codec import Codec
 from eventbus.errors import Unreadable
 from eventbus.history import Piece, Place, Wanted
@@ -53,13 +54,14 @@ class HistoryConsumption:
 
     Of events with one key, each is handed over when the one before it is settled: their order is kept
     however many are handled side by side. With `in_order=False` keys are not looked at, so that a batch of
-    one key gets full. A retry goes to the subscription's queue, for later.
+    one key gets full. A retry goes to the subscription's queue, for later. While no more can be read, what
+    was read is handled.
     """
 
     def __init__(
         self,
         queue: str,
-        pieces: AsyncGenerator[Piece],
+        reading: Reading,
         wanted: Wanted,
         *,
         prefetch: int,
@@ -69,7 +71,7 @@ class HistoryConsumption:
         note: Note,
     ) -> None:
         self._queue = queue
-        self._source = pieces
+        self._reading = reading
         self._wanted = wanted
         self._prefetch = prefetch
         self._in_order = in_order
@@ -125,6 +127,7 @@ class HistoryConsumption:
 
     async def stop(self) -> None:
         self._stopped = True
+        self._reading.stop()
         self._copies.stop()
         self._wake.set()
         self._room.set()
@@ -146,7 +149,7 @@ class HistoryConsumption:
         return batch
 
     async def _read(self) -> None:
-        async with aclosing(self._source) as pieces:
+        async with aclosing(self._reading.pieces()) as pieces:
             async for piece in pieces:
                 self._take(piece)
                 while self._unsettled > _AHEAD and not self._stopped:
@@ -154,7 +157,7 @@ class HistoryConsumption:
                     await self._room.wait()
                 if self._stopped:
                     return
-        self._is_through = True
+        self._is_through = not self._stopped
         self._wake.set()
 
     def _take(self, piece: Piece) -> None:

@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eventbus.clock import Clock
 from eventbus.codec import Codec
-from eventbus.errors import EventBusError, InvalidEvent, SendFailed, Unreadable, describe, shorten
+from eventbus.errors import InvalidEvent, SendFailed, Unreadable, describe, shorten
 from eventbus.headers import REPLAY_ID, REPROCESS, for_redrive
 from eventbus.history import History, Piece, read_ahead
 from eventbus.logbook import Logbook, OutOfHand
@@ -19,9 +19,7 @@ from eventbus.pace import Pace
 from eventbus.replay.state import KIND, Replay, State
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Message, Transport
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+from eventbus.waiting import Outage
 
 PAUSE: Final = "pause"
 CANCEL: Final = "cancel"
@@ -35,10 +33,6 @@ _TOGETHER: Final = 2000
 _TIMEOUT: Final = 10.0
 """Seconds that the broker gets for them."""
 _NOTE_EVERY: Final = 0.5
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries while the broker takes nothing (away, or the queue is full), or the archive or
-the store is away."""
 _MOST_TOLD: Final = 20
 
 
@@ -51,27 +45,6 @@ class Means:
     logbook: Logbook
     codec: Codec
     clock: Clock
-
-
-class _Waiting:
-    """For what is away: ever longer, and told whenever there is something new to tell."""
-
-    def __init__(self, clock: Clock, log: FilteringBoundLogger) -> None:
-        self._clock = clock
-        self._log = log
-        self.is_over()
-
-    def is_over(self) -> None:
-        self._pause, self._told = _FIRST_PAUSE, ""
-
-    def tell(self, error: EventBusError) -> None:
-        if (problem := describe(error)) != self._told:
-            self._log.warning("replay.waiting", problem=problem)
-            self._told = problem
-
-    async def wait(self) -> None:
-        await self._clock.sleep(self._pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 class _Ended(Exception):
@@ -110,17 +83,17 @@ class Run:
 
     async def _send_all(self) -> None:
         """A broker or an archive that cannot be read is waited for. Raises `_Ended`."""
-        waiting = _Waiting(self._means.clock, self._log)
+        outage = Outage(self._log.warning, "replay.waiting")
         while True:
             try:
                 async with aclosing(self._pieces()) as pieces:
                     async for piece in pieces:
                         await self._piece(piece)
-                        waiting.is_over()
+                        outage.is_over()
             except (SendFailed, StoreUnavailable) as error:
-                waiting.tell(error)
+                pause = outage.pause(error)
                 await self._note_in_time()
-                await waiting.wait()
+                await self._means.clock.sleep(pause)
             else:
                 return
 
@@ -158,14 +131,14 @@ class Run:
 
     async def _send(self, messages: Sequence[Message]) -> int:
         """How many have gone; tried until the broker takes them."""
-        waiting = _Waiting(self._means.clock, self._log)
+        outage = Outage(self._log.warning, "replay.waiting")
         while True:
             try:
                 await self._means.transport.send(messages, timeout=_TIMEOUT)
             except SendFailed as error:
-                waiting.tell(error)
+                pause = outage.pause(error)
                 await self._note_in_time()
-                await waiting.wait()
+                await self._means.clock.sleep(pause)
             except InvalidEvent as error:
                 return await self._one_by_one(messages, error)
             else:
@@ -202,14 +175,12 @@ class Run:
     async def _end(self, state: State) -> Replay:
         """All is sent, or enough: a store that is away is waited for, so that nobody sends it again."""
         self._replay = replace(self._replay, state=state)
-        pause = _FIRST_PAUSE
+        outage = Outage(self._log.warning, "replay.not_noted")
         while True:
             try:
                 await self._note()
             except StoreUnavailable as error:
-                self._log.warning("replay.not_noted", problem=error.problem)
-                await self._means.clock.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await self._means.clock.sleep(outage.pause(error))
             else:
                 return self._replay
 

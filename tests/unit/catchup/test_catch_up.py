@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from eventbus import Batch, Bus, Envelope, Event, Service, subscribe
 from eventbus.catchup import KIND, CatchUp, CatchUps
 from eventbus.clock import SystemClock
 from eventbus.codec import Codec
-from eventbus.errors import InvalidSubscription
+from eventbus.errors import BrokerUnreachable, EventBusError, InvalidSubscription
+from eventbus.history import History, Piece, Place
 from eventbus.ids import new_event_id
 from eventbus.keeping import logbook_of
 from eventbus.logbook import Logbook, OutOfHand
@@ -91,6 +94,28 @@ async def test_who_does_not_know_whether_the_page_is_in_his_hand_gets_it_again(
         assert await catch_up.is_due(asyncio.Event())
 
 
+async def test_a_store_that_is_away_when_all_is_handled_is_told_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("eventbus.subscriber.PAUSE_AFTER_TROUBLE", 0.01)
+    store = await bus.kept.opened_store()
+    logbook: Any = logbook_of(store)
+    write, failures = logbook.write, [AWAY] * 5
+
+    async def failing(kind: str, name: str, text: str) -> Any:
+        if '"live"' in text and failures:
+            raise failures.pop()
+        return await write(kind, name, text)
+
+    monkeypatch.setattr(logbook, "write", failing)
+    with capture_logs() as logs:
+        async with bus.running(SERVICE) as worker:
+            await asyncio.wait_for(worker.caught_up(), 10)
+
+    assert not failures
+    assert [log["event"] for log in logs].count("subscription.failed") == 1
+
+
 def bookings(count: int, key: str | None = None) -> list[Envelope[Booked]]:
     return [
         Envelope.wrap(Booked(number=n), event_id=new_event_id(), timestamp=datetime.now(UTC), key=key)
@@ -158,6 +183,52 @@ class Counted:
         async for batch in batches:
             self.read.append(len(batch))
             yield batch
+
+
+async def test_a_history_that_cannot_be_read_for_a_while_is_waited_for_and_handlers_run_on(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+):
+    """It is told once for each cause, and read on from where it was."""
+    monkeypatch.setattr("eventbus.waiting._FIRST_PAUSE", 0.01)
+    archive, broker = StoreUnavailable("the archive", "is away"), BrokerUnreachable("the broker", "is away")
+    failures: list[EventBusError] = [archive, archive, broker]
+    ran: Counter[int] = Counter()
+    began, end = asyncio.Event(), asyncio.Event()
+    read = History.read
+
+    async def breaking(self: History, place: Place, **period: Any) -> AsyncGenerator[Piece]:
+        if 0 < len(failures) < 3:
+            raise failures.pop(0)
+        async for piece in read(self, place, **period):
+            yield piece
+            await began.wait()
+            if failures:
+                raise failures.pop(0)
+
+    monkeypatch.setattr(History, "read", breaking)
+
+    @subscribe(Booked, start="beginning", concurrency=4)
+    async def slow(event: Booked) -> None:
+        ran[event.number] += 1
+        began.set()
+        await end.wait()
+
+    await bus.publish_many(bookings(1000))
+    with capture_logs() as logs:
+        async with bus.running(Service("books", [slow])):
+            await eventually(lambda: ran and not failures, within=10)
+            end.set()
+            await eventually(lambda: len(ran) == 1000, within=30)
+
+    assert set(ran.values()) == {1}
+    told = [
+        (log["event"], log["log_level"], log["problem"].split(":")[0]) for log in logs if "problem" in log
+    ]
+    assert told == [
+        ("catch_up.waiting", "error", "StoreUnavailable"),
+        ("catch_up.waiting", "error", "BrokerUnreachable"),
+    ]
+    assert "subscription.failed" not in {log["event"] for log in logs}
 
 
 async def test_a_subscription_cannot_begin_in_the_future(bus: Bus):

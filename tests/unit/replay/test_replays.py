@@ -130,7 +130,7 @@ def away(*_: Any) -> Any:
 async def test_one_that_ends_while_the_store_is_away_ends_when_it_is_back(
     bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("eventbus.replay.run._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("eventbus.waiting._FIRST_PAUSE", 0.01)
     logbook = replays._means.logbook
     write, tried = logbook.write, 0
 
