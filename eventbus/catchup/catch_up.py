@@ -85,15 +85,16 @@ class CatchUp:
         progress, shared = self._progress, self._shared
         if progress is None:
             raise RuntimeError("is_due comes first")
-        start = self._member.subscription.start
+        subscription = self._member.subscription
+        start = subscription.start
         since = start if isinstance(start, datetime) else None
         read = partial(shared.history.read, until=progress.until, since=since)
         consumption = HistoryConsumption(
             self._queue,
             Reading(read, progress.place, self._queue),
-            Wanted(self._member.subscription.patterns, period=Period(since)),
+            Wanted(subscription.patterns, period=Period(since)),
             prefetch=prefetch,
-            in_order=self._member.subscription.batch is None,
+            by_key=subscription.batch is None and subscription.concurrency > 1,
             copies=Copies(shared.transport, self._queue, shared.clock),
             codec=shared.codec,
             note=self._note,

@@ -53,9 +53,9 @@ class HistoryConsumption:
     """A `Consumption`. It ends when the history is through and everything of it is settled.
 
     Of events with one key, each is handed over when the one before it is settled: their order is kept
-    however many are handled side by side. With `in_order=False` keys are not looked at, so that a batch of
-    one key gets full. A retry goes to the subscription's queue, for later. While no more can be read, what
-    was read is handled.
+    however many are handled side by side. With `by_key=False` keys are not looked at, so that one at a time
+    has the order of the log, and a batch of one key gets full. A retry goes to the subscription's queue, for
+    later. While no more can be read, what was read is handled.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class HistoryConsumption:
         wanted: Wanted,
         *,
         prefetch: int,
-        in_order: bool,
+        by_key: bool,
         copies: Copies,
         codec: Codec,
         note: Note,
@@ -74,7 +74,7 @@ class HistoryConsumption:
         self._reading = reading
         self._wanted = wanted
         self._prefetch = prefetch
-        self._in_order = in_order
+        self._by_key = by_key
         self._copies = copies
         self._codec = codec
         self._note = note
@@ -194,7 +194,7 @@ class HistoryConsumption:
             return True
 
     def _key(self, message: Message) -> str | None:
-        if not self._in_order or b'"key"' not in message.body:
+        if not self._by_key or b'"key"' not in message.body:
             return None
         try:
             return self._codec.decode(message).key

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,13 @@ async def test_a_store_that_is_away_when_all_is_handled_is_told_once(
     assert [log["event"] for log in logs].count("subscription.failed") == 1
 
 
-def bookings(count: int, key: str | None = None) -> list[Envelope[Booked]]:
+def bookings(count: int, *keys: str | None) -> list[Envelope[Booked]]:
+    """With these keys, again and again."""
+    following = cycle(keys or (None,))
     return [
-        Envelope.wrap(Booked(number=n), event_id=new_event_id(), timestamp=datetime.now(UTC), key=key)
+        Envelope.wrap(
+            Booked(number=n), event_id=new_event_id(), timestamp=datetime.now(UTC), key=next(following)
+        )
         for n in range(count)
     ]
 
@@ -131,11 +136,25 @@ async def test_batches_of_one_key_get_full(bus: Bus):
         assert [event.number for event in events] == sorted(event.number for event in events)
         sizes.append(len(events))
 
-    await bus.publish_many(bookings(300, key="account-1"))
+    await bus.publish_many(bookings(300, "account-1"))
     async with bus.running(Service("books", [book])):
         await eventually(lambda: sum(sizes) == 300, within=10)
 
     assert max(sizes) == 50
+
+
+async def test_one_at_a_time_history_is_handled_in_the_order_of_the_log_whatever_keys_it_has(bus: Bus):
+    handled: list[int] = []
+
+    @subscribe(Booked, start="beginning", concurrency=1)
+    async def book(event: Booked) -> None:
+        handled.append(event.number)
+
+    await bus.publish_many(bookings(300, None, "a", "b", "a", "a", "c", None, "b"))
+    async with bus.running(Service("books", [book])):
+        await eventually(lambda: len(handled) == 300, within=10)
+
+    assert handled == [*range(300)]
 
 
 async def test_a_stop_reads_no_further_however_long_a_handler_takes(bus: Bus):
