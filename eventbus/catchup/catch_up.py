@@ -23,7 +23,8 @@ from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec
 from eventbus.errors import InvalidSubscription
 from eventbus.history import History, Period, Place, Wanted
-from eventbus.logbook import Logbook, OutOfHand
+from eventbus.leaving import Leaving
+from eventbus.logbook import Logbook
 from eventbus.logs import get_logger
 from eventbus.service import Member
 from eventbus.store import Inbox, StoreUnavailable
@@ -56,9 +57,7 @@ class CatchUp:
         self._queue = member.queue
         self._shared = shared
         self._progress: Progress | None = None
-        self._holds = False
-        self._in_doubt = False
-        """Nobody knows whether the page is in our hand: the answer was lost."""
+        self._leaving = Leaving(shared.logbook)
         self._log = get_logger("eventbus.catchup").bind(service=member.service, subscription=member.queue)
 
     @property
@@ -73,7 +72,7 @@ class CatchUp:
         """
         while not stop.is_set():
             if await self._take():
-                return not self.has_ended and await self._prepare(stop)
+                return await self._begin(stop)
             if self.has_ended:
                 return False
             await stopped(stop, within=_LOOK_AGAIN)
@@ -109,18 +108,26 @@ class CatchUp:
 
     async def _take(self) -> bool:
         """Whether its page is in our hand; in any case, what is known of it."""
-        if not self._holds:
-            if self._in_doubt:
-                await self._shared.logbook.leave(KIND, self._queue)
-            self._in_doubt = True
-            self._holds, page = await self._shared.logbook.take(KIND, self._queue, "")
-            self._in_doubt = False
-            self._progress = Progress.of(page.text)
-            if not self._holds and self._progress is None:
-                self._log.debug("catch_up.elsewhere")
-        if self.has_ended:
+        await self._leaving.before_taking(KIND, self._queue)
+        try:
+            is_ours, page = await self._shared.logbook.take(KIND, self._queue, "")
+        except (StoreUnavailable, asyncio.CancelledError):  # and nobody knows whether it is
             await self._leave()
-        return self._holds or self.has_ended
+            raise
+        self._progress = Progress.of(page.text)
+        if not is_ours and self._progress is None:
+            self._log.debug("catch_up.elsewhere")
+        return is_ours
+
+    async def _begin(self, stop: asyncio.Event) -> bool:
+        """Whether there is history to handle; if not, or where nobody knows, its page is left."""
+        is_due = False
+        try:
+            is_due = not self.has_ended and await self._prepare(stop)
+        finally:
+            if not is_due:
+                await self._leave()
+        return is_due
 
     async def _prepare(self, stop: asyncio.Event) -> bool:
         if self._progress is not None:
@@ -128,12 +135,10 @@ class CatchUp:
             return True
         if await self._shared.inbox.remembers(self._queue):
             await self._go_live("catch_up.not_new")
-            await self._leave()
             return False
         bound_at = (await self._shared.history.bounds()).end
         await stopped(stop, within=self._shared.transport.log_lag)
         if stop.is_set():
-            await self._leave()
             return False
         bounds = await self._shared.history.bounds()
         total = await self._shared.history.size(bounds)
@@ -164,19 +169,11 @@ class CatchUp:
 
     async def _write(self, progress: Progress) -> None:
         """Raises `OutOfHand` where this process was taken for dead."""
-        try:
-            await self._shared.logbook.write(KIND, self._queue, progress.text())
-        except OutOfHand:
-            self._holds, self._in_doubt = False, True
-            raise
+        await self._shared.logbook.write(KIND, self._queue, progress.text())
         self._progress = progress
 
     async def _leave(self) -> None:
-        try:
-            await self._shared.logbook.leave(KIND, self._queue)
-        except StoreUnavailable:
-            return  # still ours, as far as anybody knows
-        self._holds = False
+        await self._leaving(KIND, self._queue)
 
 
 def check_starts(members: Sequence[Member]) -> None:

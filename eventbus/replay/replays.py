@@ -14,10 +14,10 @@ from uuid_utils import uuid7
 
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.history import Piece, Place
+from eventbus.leaving import Leaving
 from eventbus.logbook import Page
 from eventbus.logs import get_logger
 from eventbus.pace import SLOWEST, is_rate
-from eventbus.replay.leaving import Leaving
 from eventbus.replay.run import CANCEL, PAUSE, Means, Run, Tell
 from eventbus.replay.state import KIND, Replay, ReplayRequest, replay_of
 from eventbus.store import StoreUnavailable

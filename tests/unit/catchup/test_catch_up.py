@@ -1,98 +1,24 @@
-"""Who catches up, where the logbook lies in a store that goes away in the middle of a question."""
+"""How history is handled: in which order, how far ahead it is read, and while it cannot be read."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from structlog.testing import capture_logs
 
-from eventbus import Batch, Bus, Envelope, Event, Service, subscribe
-from eventbus.catchup import KIND, CatchUp, CatchUps
-from eventbus.clock import SystemClock
-from eventbus.codec import Codec
+from eventbus import Batch, Bus, Service, subscribe
 from eventbus.errors import BrokerUnreachable, EventBusError, InvalidSubscription
 from eventbus.history import History, Piece, Place
-from eventbus.ids import new_event_id
 from eventbus.keeping import logbook_of
-from eventbus.logbook import Logbook, OutOfHand
 from eventbus.store import StoreUnavailable
 from tests.support.eventually import eventually
-
-
-class Booked(Event, type="account.booked"):
-    number: int
-
-
-@subscribe(Booked, start="beginning")
-async def total(event: Booked) -> None: ...
-
-
-SERVICE = Service("analytics", [total])
-(MEMBER,) = SERVICE
-
-
-@dataclass
-class Interrupted:
-    """A logbook that does what it is asked, and does not say so the first time."""
-
-    logbook: Logbook
-    verb: str
-    error: Exception
-
-    def __getattr__(self, name: str) -> Any:
-        verb: Callable[..., Any] = getattr(self.logbook, name)
-
-        async def asked(*arguments: Any) -> Any:
-            answer = await verb(*arguments)
-            if name == self.verb:
-                self.verb = ""
-                raise self.error
-            return answer
-
-        return asked
-
-
-AWAY = StoreUnavailable("sqlite:///events.db", "the disk is full")
-
-
-@pytest_asyncio.fixture
-async def bus(tmp_path: Path) -> AsyncGenerator[Bus]:
-    async with Bus(f"sqlite:///{tmp_path / 'events.db'}", source="test") as bus:
-        await bus.transport.apply(SERVICE.topology)
-        yield bus
-
-
-async def catching_up(bus: Bus, verb: str, error: Exception) -> CatchUp:
-    store = await bus.kept.opened_store()
-    logbook: Any = Interrupted(logbook_of(store), verb, error)
-    history = await bus.history()
-    shared = CatchUps(bus.transport, history, logbook, store.inbox, Codec(), SystemClock())
-    found = shared.of(MEMBER)
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(
-    ("verb", "error"), [("take", AWAY), ("write", OutOfHand(KIND, MEMBER.queue)), ("write", AWAY)]
-)
-async def test_who_does_not_know_whether_the_page_is_in_his_hand_gets_it_again(
-    bus: Bus, verb: str, error: Exception
-):
-    catch_up = await catching_up(bus, verb, error)
-    with pytest.raises(type(error)):
-        await catch_up.is_due(asyncio.Event())
-
-    async with asyncio.timeout(5):
-        assert await catch_up.is_due(asyncio.Event())
+from tests.unit.catchup.events import SERVICE, Booked, bookings
 
 
 async def test_a_store_that_is_away_when_all_is_handled_is_told_once(
@@ -101,7 +27,7 @@ async def test_a_store_that_is_away_when_all_is_handled_is_told_once(
     monkeypatch.setattr("eventbus.subscriber.PAUSE_AFTER_TROUBLE", 0.01)
     store = await bus.kept.opened_store()
     logbook: Any = logbook_of(store)
-    write, failures = logbook.write, [AWAY] * 5
+    write, failures = logbook.write, [StoreUnavailable("the store", "is away")] * 5
 
     async def failing(kind: str, name: str, text: str) -> Any:
         if '"live"' in text and failures:
@@ -115,17 +41,6 @@ async def test_a_store_that_is_away_when_all_is_handled_is_told_once(
 
     assert not failures
     assert [log["event"] for log in logs].count("subscription.failed") == 1
-
-
-def bookings(count: int, *keys: str | None) -> list[Envelope[Booked]]:
-    """With these keys, again and again."""
-    following = cycle(keys or (None,))
-    return [
-        Envelope.wrap(
-            Booked(number=n), event_id=new_event_id(), timestamp=datetime.now(UTC), key=next(following)
-        )
-        for n in range(count)
-    ]
 
 
 async def test_batches_of_one_key_get_full(bus: Bus):

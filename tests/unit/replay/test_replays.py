@@ -153,7 +153,7 @@ async def test_one_that_ends_while_the_store_is_away_ends_when_it_is_back(
 async def test_what_could_not_be_left_is_somebody_s_to_go_on_with(
     bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch, was_left: bool
 ):
-    monkeypatch.setattr("eventbus.replay.leaving._FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("eventbus.leaving._FIRST_PAUSE", 0.2)
     logbook = replays._means.logbook
     leave, is_away, left = logbook.leave, True, 0
 

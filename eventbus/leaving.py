@@ -29,7 +29,8 @@ class Leaving:
         try:
             await self._logbook.leave(kind, name)
         except StoreUnavailable as error:
-            get_logger("eventbus.replay").warning(f"{kind}.left_later", name=name, problem=error.problem)
+            log = get_logger("eventbus.logbook").bind(kind=kind, name=name)
+            log.warning("page.left_later", problem=error.problem)
             trying = asyncio.create_task(self._keep_trying(kind, name), name=f"leave the {kind} {name}")
             self._later[kind, name] = trying
 
