@@ -78,6 +78,8 @@ class Subscriber:
                 if self._declare is not None:
                     await self._declare(Topology((self.member.spec,)))
                 await self._live_through_the_past()
+                if self._stopping.is_set():
+                    return
                 prefetch = self.member.subscription.prefetch
                 await self._consume(self._transport.consume(self.member.queue, prefetch=prefetch))
             except (TopologyError, SendFailed, StoreUnavailable) as error:

@@ -100,6 +100,27 @@ async def test_a_stop_reads_no_further_however_long_a_handler_takes(bus: Bus):
     await stopping
 
 
+async def test_who_stops_in_the_past_does_not_ask_for_its_queue(bus: Bus, monkeypatch: pytest.MonkeyPatch):
+    began, asked = asyncio.Event(), Counter[str]()
+    consume = bus.transport.consume
+
+    @subscribe(Booked, start="beginning", concurrency=1)
+    async def book(event: Booked) -> None:
+        began.set()
+        await asyncio.sleep(0.01)
+
+    def asking(queue: str, *, prefetch: int) -> Any:
+        asked[queue] += 1
+        return consume(queue, prefetch=prefetch)
+
+    monkeypatch.setattr(bus.transport, "consume", asking)
+    await bus.publish_many(bookings(1000))
+    async with bus.running(Service("books", [book])):
+        await asyncio.wait_for(began.wait(), 10)
+
+    assert not asked
+
+
 @dataclass
 class Counted:
     """A log that counts what is read of it."""
