@@ -34,6 +34,11 @@ class Refused(Exception):
         self.problem = problem
         super().__init__(f"{code} {problem}")
 
+    @property
+    def is_starting(self) -> bool:
+        """What a broker says of its durable queues while it starts, and takes connections already."""
+        return "is down or inaccessible" in self.problem
+
 
 async def ask(question: Coroutine[Any, Any, Answer], *, within: float) -> Answer:
     """The answer; raises `Refused`, or `Lost` when there is none within so many seconds."""

@@ -25,11 +25,9 @@ from eventbus.rabbitmq.wire import Wire
 _DIFFERS: Final = 406
 _TRIES: Final = 3
 """Of declaring one thing: others may be declaring, or deleting, the same at this moment."""
-_STARTING: Final = "is down or inaccessible"
-"""What a broker says of its durable queues while it starts, and takes connections already."""
 _START_TRIES: Final = 20
 _START_PAUSE: Final = 0.5
-"""Seconds between those tries."""
+"""Seconds between the tries while the broker starts."""
 
 
 async def declare(link: Link, plan: Plan, *, within: float) -> None:
@@ -74,7 +72,7 @@ async def _one_by_one(link: Link, plan: Plan, within: float) -> dict[str, str]:
                     if refusal.code == _DIFFERS or attempt >= _tries(refusal, problems):
                         problems.setdefault(name, str(refusal))
                         break
-                    if _STARTING in refusal.problem:
+                    if refusal.is_starting:
                         await asyncio.sleep(_START_PAUSE)
     finally:
         await wire.close()
@@ -83,7 +81,7 @@ async def _one_by_one(link: Link, plan: Plan, within: float) -> dict[str, str]:
 
 def _tries(refusal: Refused, problems: Mapping[str, str]) -> int:
     """How often to try. What stays inaccessible is waited for once, and not again for its bindings."""
-    return _START_TRIES if _STARTING in refusal.problem and not problems else _TRIES
+    return _START_TRIES if refusal.is_starting and not problems else _TRIES
 
 
 async def _put(wire: Wire, frames: Sequence[Frame], within: float) -> None:

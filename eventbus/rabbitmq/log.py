@@ -11,13 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from eventbus.clock import Clock
-from eventbus.errors import (
-    BrokerUnreachable,
-    LogReplaced,
-    PublishRefused,
-    SendFailed,
-    TopologyError,
-)
+from eventbus.errors import BrokerUnreachable, LogReplaced, PublishRefused, SendFailed, TopologyError
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.arrival import Arrival, BadProperties, Properties
 from eventbus.rabbitmq.ask import Lost, Refused, ask
@@ -138,6 +132,8 @@ class Log:
         try:
             return await self._open(start, until, within=self.options.connect_timeout)
         except Refused as refusal:
+            if refusal.is_starting:
+                raise BrokerUnreachable(self.link.url, str(refusal)) from refusal
             raise TopologyError(f"log {self.names.log}", str(refusal)) from refusal
         except Lost as loss:
             raise BrokerUnreachable(self.link.url, str(loss)) from loss
