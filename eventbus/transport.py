@@ -171,6 +171,14 @@ class Consumption(Protocol):
     non-empty batches, and ends after `stop`. Left without `settle`, a delivery comes back to the queue.
     """
 
+    @property
+    def losses(self) -> int:
+        """How often it lost what it held, such as with its connection; to be trusted after it is left.
+
+        0: what was settled is settled. Else some of that may come again.
+        """
+        ...
+
     def __aiter__(self) -> AsyncIterator[Sequence[Delivery]]: ...
 
     async def settle(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:

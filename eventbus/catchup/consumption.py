@@ -70,6 +70,7 @@ class HistoryConsumption:
         codec: Codec,
         note: Note,
     ) -> None:
+        self.losses = 0
         self._queue = queue
         self._reading = reading
         self._wanted = wanted

@@ -115,10 +115,28 @@ async def _carry_out(wanted: Wanted, doing: str, carry: Carry) -> Moved:
 def _report(wanted: Wanted, moved: Moved, done: str) -> ExitCode:
     absent = sorted(wanted.selection.ids - moved.ids)
     held = _are_held(wanted, moved)
-    if not moved.done and not moved.failures and not absent and not moved.missing and not held:
+    is_whole = not (moved.failures or absent or moved.missing or held or moved.unsure or moved.stopped)
+    if is_whole and not moved.done:
         return _nothing(wanted)
     for id in absent:
         complain(f"{wanted.subscription} has no dead letter {id} here")
+    _tell_what_stays(wanted, moved, held=held)
+    if wanted.common.output == "json":
+        failed = [{"id": id, "error": str(error)} for id, error in moved.failures]
+        print_json(
+            {done: moved.done, "failed": failed, "absent": absent, "missing": moved.missing}
+            | ({"others": moved.others} if held else {})
+            | ({"unsure": moved.unsure} if moved.unsure else {})
+        )
+    note(f"{moved.done} {done}")
+    if is_whole:
+        return ExitCode.DONE
+    if moved.done or moved.unsure:
+        return ExitCode.PARTLY
+    return ExitCode.FAILED if moved.stopped is None else exit_code(moved.stopped)
+
+
+def _tell_what_stays(wanted: Wanted, moved: Moved, *, held: bool) -> None:
     for id, error in moved.failures[:_MOST_FAILURES_TOLD]:
         complain(f"{id} stays: {told(error)}")
     if len(moved.failures) > _MOST_FAILURES_TOLD:
@@ -127,18 +145,14 @@ def _report(wanted: Wanted, moved: Moved, done: str) -> ExitCode:
         complain(f"{moved.others} more took from {wanted.subscription}.dead: what they held is left out")
     elif moved.missing:
         complain(f"{moved.missing} were not handed over: others hold them, or there are over 65 535")
-    if wanted.common.output == "json":
-        failed = [{"id": id, "error": str(error)} for id, error in moved.failures]
-        print_json(
-            {done: moved.done, "failed": failed, "absent": absent, "missing": moved.missing}
-            | ({"others": moved.others} if held else {})
-        )
-    note(f"{moved.done} {done}")
-    if not moved.failures and not absent and not moved.missing and not held:
-        return ExitCode.DONE
-    if moved.done:
-        return ExitCode.PARTLY
-    return ExitCode.FAILED if moved.stopped is None else exit_code(moved.stopped)
+    if moved.unsure:
+        complain(unsure(moved))
+
+
+def unsure(moved: Moved) -> str:
+    """What is to be said where `Moved.unsure` is not 0."""
+    why = "others may hold them" if moved.stopped is None else told(moved.stopped)
+    return f"{moved.unsure} more were carried out, and may still be there, for the connection was lost: {why}"
 
 
 def _are_held(wanted: Wanted, moved: Moved) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from eventbus.clock import Clock
 from eventbus.dead_letters.identity import digest_of, id_of
 from eventbus.dead_letters.selection import Selection
-from eventbus.errors import ConfigurationError, EventBusError, SendFailed
+from eventbus.errors import BrokerUnreachable, ConfigurationError, EventBusError, SendFailed
 from eventbus.outcome import Ack
 from eventbus.pace import Pace
 from eventbus.transport import Consumption, DeadLetterEntry, Delivery, QueueStats, Transport
@@ -24,6 +25,8 @@ QUIET: Final = 2.0
 _HOLD: Final = timedelta(minutes=10)
 """So long at a time; the broker takes away what is held for half an hour."""
 _MOMENT: Final = 0.02
+_LOOKS: Final = 3
+"""So often it looks for what came back with a lost connection."""
 
 Act = Callable[[Sequence[DeadLetterEntry]], Awaitable[Sequence[EventBusError | None]]]
 """For each None when it is done and the dead letter may go, else why it stays."""
@@ -34,6 +37,9 @@ class Moved:
     """How far it has come, and at the end what became of it."""
 
     done: int = 0
+    """These are gone from the broker."""
+    unsure: int = 0
+    """So many more were carried out, and may still be there: the connection was lost before it was known."""
     seen: int = 0
     """Of the dead letters that were there when it began."""
     missing: int = 0
@@ -78,43 +84,95 @@ class Move:
         self._moved = Moved()
         self._gone: set[bytes] = set()
         """Done in this run: one that comes again had its ack lost with its connection."""
+        self._unsure: set[bytes] = set()
+        """Of these, what is not known to be settled."""
         self._staying: set[bytes] = set()
         """Tried in this run, in vain."""
 
     async def run(self, selection: Selection, limit: int | None) -> Moved:
-        """Raises `TopologyError` for an unknown subscription, `BrokerUnreachable` without a broker."""
+        """Raises `TopologyError` for an unknown subscription, `BrokerUnreachable` without a broker.
+
+        A broker that goes away when something is done already ends it: `Moved.stopped`.
+        """
         moved = self._moved
         before = await self._stats()
         lying, moved.others = before.dead, before.dead_consumers
-        while not await self._pass(selection, limit, lying):
-            await self._back_in_queue(lying - moved.done)
-        await self._back_in_queue(lying - moved.done - moved.missing)
+        is_over = False
+        try:
+            while not is_over:
+                is_over = await self._pass(selection, limit, lying)
+                await self._settle_again(lying)
+                is_over = is_over or bool(self._unsure)
+                await self._back_in_queue(lying - moved.done - moved.missing)
+        except BrokerUnreachable as error:
+            if not moved.tried:
+                raise
+            moved.stopped = error
+        moved.unsure = len(self._unsure)
+        moved.done -= moved.unsure
         return moved
 
     async def _pass(self, selection: Selection, limit: int | None, lying: int) -> bool:
         """From the oldest that is left. Whether it was the last; else they were held for long enough."""
+        async with self._consume() as consumption:
+            is_last = await self._go_through(consumption, selection, limit, lying)
+        if not consumption.losses:
+            self._unsure.clear()
+        return is_last
+
+    async def _go_through(
+        self, consumption: Consumption, selection: Selection, limit: int | None, lying: int
+    ) -> bool:
         moved = self._moved
         before, ends = moved.done, self._clock.now() + _HOLD
         met: set[bytes] = set()
         again = 0
-        async with self._transport.consume(f"{self._queue}.dead", prefetch=EVERYTHING_AT_ONCE) as consumption:
-            batches = aiter(consumption)
-            while before + len(met) < lying and not self._is_over(limit):
-                if (batch := await _next(batches)) is None:
-                    moved.missing = max(0, lying - before - len(met) - again)
+        while before + len(met) < lying and not self._is_over(limit):
+            if (batch := await self._next(consumption)) is None:
+                twins = 0 if consumption.losses else again
+                moved.missing = max(0, lying - before - len(met) - twins)
+                return True
+            met_before = len(met)
+            batch = _first_met(batch, met, lying - before)
+            again += len(batch) - (len(met) - met_before)
+            for some in self._chosen(batch, selection, limit):
+                await self._carry_out(consumption, some)
+                if self._is_over(limit):
                     return True
-                met_before = len(met)
-                batch = _first_met(batch, met, lying - before)
-                again += len(batch) - (len(met) - met_before)
-                for some in self._chosen(batch, selection, limit):
-                    await self._carry_out(consumption, some)
-                    if self._is_over(limit):
-                        return True
-                    if self._clock.now() >= ends:
-                        return False
-                moved.seen = max(moved.seen, before + len(met))
-                self._progress(moved)
+                if self._clock.now() >= ends:
+                    return False
+            moved.seen = max(moved.seen, before + len(met))
+            self._progress(moved)
         return True
+
+    async def _settle_again(self, lying: int) -> None:
+        """Ack what was carried out and came back with a lost connection; it is not carried out again."""
+        for _ in range(_LOOKS):
+            if not self._unsure:
+                return
+            met: set[bytes] = set()
+            async with self._consume() as consumption:
+                while not self._unsure <= met and len(met) < lying:
+                    if (batch := await self._next(consumption)) is None:
+                        break
+                    met.update(digest_of(each.message) for each in batch)
+                    back = [each for each in batch if digest_of(each.message) in self._unsure]
+                    await consumption.settle([(each, Ack()) for each in back])
+                # The broker may not have noticed the loss: then the lost connection is one of these others.
+                others_hold_some = len(met) < lying and (await self._stats()).dead_consumers > 1
+            if not consumption.losses:
+                self._unsure = self._unsure - met if others_hold_some else set()
+
+    def _consume(self) -> AbstractAsyncContextManager[Consumption]:
+        return self._transport.consume(f"{self._queue}.dead", prefetch=EVERYTHING_AT_ONCE)
+
+    async def _next(self, consumption: Consumption) -> Sequence[Delivery] | None:
+        """None when nothing comes any more."""
+        try:
+            async with asyncio.timeout(QUIET):
+                return await anext(aiter(consumption), None)
+        except TimeoutError:
+            return None
 
     def _is_over(self, limit: int | None) -> bool:
         return self._moved.stopped is not None or (limit is not None and self._moved.tried >= limit)
@@ -145,6 +203,7 @@ class Move:
             if error is None:
                 acks.append(delivery)
                 self._gone.add(digest_of(delivery.message))
+                self._unsure.add(digest_of(delivery.message))
                 moved.done += 1
                 continue
             self._staying.add(digest_of(delivery.message))
@@ -178,12 +237,3 @@ def _first_met(batch: Sequence[Delivery], met: set[bytes], most: int) -> Sequenc
             met.add(digest)
             taken.append(delivery)
     return taken
-
-
-async def _next(batches: AsyncIterator[Sequence[Delivery]]) -> Sequence[Delivery] | None:
-    """None when nothing comes any more."""
-    try:
-        async with asyncio.timeout(QUIET):
-            return await anext(batches, None)
-    except TimeoutError:
-        return None

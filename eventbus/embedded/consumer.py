@@ -40,6 +40,7 @@ class EmbeddedConsumption:
     def __init__(self, engine: Engine, queue: str, prefetch: int) -> None:
         if prefetch < 1:
             raise ValueError(f"prefetch={prefetch}: how many deliveries may be in flight, from 1 up")
+        self.losses = 0
         self._engine = engine
         self._queue = queue
         self._prefetch = prefetch
@@ -159,6 +160,7 @@ class EmbeddedConsumption:
         """Others took this process for dead: they handle what it held, and it starts with empty hands."""
         self._log.warning("lease.lost", deliveries=len(self._held))
         self._held.clear()
+        self.losses += 1
         try:
             self._registered = await self._engine.register(self._queue)
         except BrokerUnreachable as error:
@@ -198,6 +200,7 @@ class EmbeddedConsumption:
         self._settling -= len(numbers)
         if ended.cancelled() or ended.exception() is not None:
             self._strays += numbers
+            self.losses += 1
         self._bell.ring()
 
     def _keep_strays(self, ended: asyncio.Future[Claim | None], strays: Sequence[int]) -> None:

@@ -42,6 +42,7 @@ class RabbitMQConsumption:
         options: RabbitMQOptions,
         restore: Restore,
     ) -> None:
+        self.losses = 0
         self._link = link
         self._queue = queue
         self._caution = Caution(
@@ -75,8 +76,8 @@ class RabbitMQConsumption:
     ) -> None:
         """What was handed over and not settled goes back to the queue."""
         await self._end()
-        if self._intake is not None:
-            await self._intake.close()
+        if self._intake is not None and not await self._intake.close():
+            self.losses += 1
 
     def __aiter__(self) -> AsyncIterator[Sequence[Delivery]]:
         return self._batches()
@@ -137,6 +138,7 @@ class RabbitMQConsumption:
         while True:
             began = asyncio.get_running_loop().time()
             await asyncio.wait({intake.wire.lost})
+            self.losses += 1
             self._tell(intake.wire.lost.result())
             self._take_arrived()  # they come back from the queue
             await intake.wire.close()

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 from eventbus.headers import attempt
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.arrival import Arrival, BadProperties
+from eventbus.rabbitmq.ask import ask
 from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.messages import message_of
 from eventbus.rabbitmq.topology import Names
-from eventbus.rabbitmq.wire import Wire
+from eventbus.rabbitmq.wire import CLOSE_TIMEOUT, Wire
 from eventbus.transport import Delivery
 from eventbus.value import made
 
@@ -82,11 +83,22 @@ class Intake:
         self._answered_at = now
         await self.wire.settle(b"".join(answers))
 
-    async def close(self) -> None:
-        """What was delivered and not settled goes back to the queue. No answer is lost on the way."""
+    async def close(self) -> bool:
+        """What was delivered and not settled goes back to the queue. Whether no answer was lost before."""
         if self.wire.is_open and self._answers > AT_A_TIME:
             await asyncio.sleep(self._answered_at + _REST - self._loop.time())
-        await self.wire.close()
+        was_open = self.wire.is_open
+        # The question is sent before the end of the channel, and not waited for longer than that.
+        has_all, _ = await asyncio.gather(self._has_all(), self.wire.close())
+        return was_open and has_all
+
+    async def _has_all(self) -> bool:
+        """Whether the broker has read what was sent before: it answers a question that came after it."""
+        try:
+            await ask(self.wire.channel.basic_qos(prefetch_count=1), within=CLOSE_TIMEOUT)
+        except Exception:  # noqa: BLE001  lost, one way or the other
+            return False
+        return True
 
     def _held(self, tags: list[int]) -> list[int]:
         """Those that are still ours to settle, each once, in the order in which they came."""

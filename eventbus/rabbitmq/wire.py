@@ -21,7 +21,7 @@ from eventbus.rabbitmq.listening import OnArrival, OnConfirm, OnReturn, OnRoom, 
 from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.tap import Tap
 
-_CLOSE_TIMEOUT: Final = 5.0
+CLOSE_TIMEOUT: Final = 5.0
 _USUAL_FRAME: Final = 131_072
 """Bytes of a frame that RabbitMQ takes unless it is told otherwise."""
 
@@ -123,7 +123,7 @@ class Wire:
         self.end(Lost("closed"))
         self._stream.flush()
         try:
-            await ask(self.channel.close(), within=_CLOSE_TIMEOUT)
+            await ask(self.channel.close(), within=CLOSE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  it is going away, one way or the other
             get_logger("eventbus.rabbitmq").debug("channel.close_failed", error=describe(error))
 

@@ -208,3 +208,14 @@ async def test_settling_after_the_loss_of_the_connection_does_not_raise(
 
     assert drive.ids(again) == drive.ids(sent)
     assert await drive.contents(transport, CHARGE) == []
+    assert consumption.losses > 0
+
+
+async def test_a_consumption_that_lost_nothing_knows_it_when_it_is_left(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    await drive.send(transport, *drive.some_messages(3))
+
+    async with transport.consume(CHARGE, prefetch=10) as consumption:
+        await drive.settle(consumption, (await drive.take(consumption, 3))[:2], ACK)
+
+    assert consumption.losses == 0

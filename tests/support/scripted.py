@@ -17,6 +17,7 @@ class ScriptedConsumption:
     """What the test hands over comes out of it; what is settled stays in `settled`."""
 
     def __init__(self, queue: str, prefetch: int) -> None:
+        self.losses = 0
         self.queue = queue
         self.prefetch = prefetch
         self.settled: list[tuple[Delivery, Outcome]] = []
