@@ -147,6 +147,8 @@ def _tell_what_stays(wanted: Wanted, moved: Moved, *, held: bool) -> None:
         complain(f"{moved.missing} were not handed over: others hold them, or there are over 65 535")
     if moved.unsure:
         complain(unsure(moved))
+    elif moved.stopped is not None and all(error is not moved.stopped for _, error in moved.failures):
+        complain(told(moved.stopped))
 
 
 def unsure(moved: Moved) -> str:

@@ -21,7 +21,7 @@ EVERYTHING_AT_ONCE: Final = 65_535
 """The largest prefetch there is. With less, what is given back on a quorum queue would come after what was
 never handed out; with all of them in hand the order stays, even where this process is killed."""
 QUIET: Final = 2.0
-"""Seconds without another one, after which somebody else holds what is missing."""
+"""Seconds without another one, after which somebody else holds what is missing, if the broker answers."""
 _HOLD: Final = timedelta(minutes=10)
 """So long at a time; the broker takes away what is held for half an hour."""
 _MOMENT: Final = 0.02
@@ -167,12 +167,11 @@ class Move:
         return self._transport.consume(f"{self._queue}.dead", prefetch=EVERYTHING_AT_ONCE)
 
     async def _next(self, consumption: Consumption) -> Sequence[Delivery] | None:
-        """None when nothing comes any more."""
-        try:
-            async with asyncio.timeout(QUIET):
-                return await anext(aiter(consumption), None)
-        except TimeoutError:
-            return None
+        """None when nothing comes any more though the broker answers. Raises `BrokerUnreachable`."""
+        if (batch := await _within(QUIET, consumption)) is None:
+            await self._stats()  # a network that has fallen silent is as quiet
+            batch = await _within(QUIET if consumption.losses else _MOMENT, consumption)
+        return batch
 
     def _is_over(self, limit: int | None) -> bool:
         return self._moved.stopped is not None or (limit is not None and self._moved.tried >= limit)
@@ -237,3 +236,11 @@ def _first_met(batch: Sequence[Delivery], met: set[bytes], most: int) -> Sequenc
             met.add(digest)
             taken.append(delivery)
     return taken
+
+
+async def _within(seconds: float, consumption: Consumption) -> Sequence[Delivery] | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await anext(aiter(consumption), None)
+    except TimeoutError:
+        return None

@@ -7,7 +7,7 @@ before, and hands that over first. Part of it, given back, would be behind the r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 from eventbus.rabbitmq.arrival import Arrival
@@ -19,7 +19,7 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import DeadLetterEntry
 
 _QUIET: Final = 2.0
-"""Seconds without another one, after which somebody else has taken what is missing."""
+"""Seconds without another one, after which somebody else has taken what is missing, if the broker answers."""
 _MOMENT: Final = 0.005
 _MOST_AT_ONCE: Final = 65_535
 
@@ -30,7 +30,7 @@ async def browse(
     """The oldest first, at most `limit`, as they arrive. `within` bounds each answer, in seconds."""
     dead = names.dead_queue(queue)
     wire = await link.channel(within=within)
-    look = _Look(wire, names)
+    look = _Look(wire, names, lambda: _count(wire, dead, within))
     lying = 0
     try:
         lying = await _count(wire, dead, within)
@@ -38,34 +38,45 @@ async def browse(
             await wire.consume(dead, prefetch=_MOST_AT_ONCE, within=within)
             async for batch in look.batches(wanted):
                 yield batch
+    except Lost as loss:
+        wire.end(loss)
+        raise
     finally:
+        is_lost = not wire.is_open
         # Closed without an ack: all of them go back into the queue, in their order.
         await wire.close()
-        if look.began:
+        if look.began and not is_lost:  # else they are back when the broker has noticed it
             await _back_in_queue(link, dead, lying, within)
 
 
 class _Look:
     """What one channel is handed, to be read only."""
 
-    def __init__(self, wire: Wire, names: Names) -> None:
+    def __init__(self, wire: Wire, names: Names, ask_on: Callable[[], Awaitable[object]]) -> None:
+        """`ask_on`: a question on the same channel; raises `Lost`."""
         self.began = False
         self._wire = wire
         self._names = names
+        self._ask_on = ask_on
         self._unread: list[Arrival] = []
         self._news = asyncio.Event()
         wire.listen(on_arrival=self._take)
         wire.lost.add_done_callback(lambda _: self._news.set())
 
     async def batches(self, wanted: int) -> AsyncGenerator[list[DeadLetterEntry]]:
-        """Until so many were read, or nothing came for a while. Raises what ended the channel before that."""
+        """Until so many were read, or nothing came for a while though the broker answers.
+
+        Raises what ended the channel before that.
+        """
         read = 0
         while read < wanted:
             try:
                 async with asyncio.timeout(_QUIET):
                     await self._news.wait()
             except TimeoutError:
-                return
+                await self._ask_on()  # a network that has fallen silent is as quiet
+                if not self._news.is_set():
+                    return
             self._news.clear()
             unread, self._unread = self._unread[: wanted - read], []
             read += len(unread)
