@@ -227,15 +227,16 @@ class TopologyError(EventBusError):
 
 
 class LogReplaced(EventBusError):
-    """The history was deleted and declared again while it was read; `offset` is the place that is no more."""
+    """The history was deleted and declared again while it was read, or its end was lost with its broker;
+    `offset` is the place that is no more."""
 
     def __init__(self, log: str, offset: int, end: int) -> None:
         self.log = log
         self.offset = offset
         self.end = end
         super().__init__(
-            f"log {log} was deleted and declared again: it ends at {end} and was read up to {offset}. "
-            "Start again: that begins with what the new one has."
+            f"log {log} was deleted and declared again, or has lost its end: it ends at {end}, before "
+            f"{offset}. Start again: that begins with what the new one has."
         )
 
 

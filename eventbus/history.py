@@ -132,19 +132,22 @@ class History:
                 async for piece in pieces:
                     yield piece
                     place = piece.place
-            found = await self._first_there(place, until)
+            found, end = await self._there(place, until)
             if found != place.offset and not await self._has_archived(place):
                 missing = (found or 0) - (place.offset or 0)
                 place = Place(place.number, found)
                 yield Piece((), place, missing)
             if found == place.offset:
-                async with aclosing(self._logged(place, until, since)) as pieces:
+                async with aclosing(self._logged(place, end, since)) as pieces:
                     async for piece in pieces:
                         if piece.missing and await self._has_archived(place):
                             break
                         yield piece
                         place = piece.place
                     else:
+                        if place.offset == end < until:
+                            place = Place(place.number, until)
+                            yield Piece((), place, until - end)
                         continue
             place = Place(place.number)
 
@@ -162,17 +165,20 @@ class History:
             yield Piece([each.message for each in entries if each.number <= number], Place(number))
         yield Piece((), Place(end.number, end.next_offset))
 
-    async def _first_there(self, place: Place, until: int) -> int | None:
-        """The place in the log itself, or where retention has removed what was there, the next that is.
+    async def _there(self, place: Place, until: int) -> tuple[int | None, int]:
+        """The place in the log itself, or where retention has removed what was there, the next that is; and
+        how far it goes.
 
-        `until` where the log does not go so far any more: it was deleted, and declared again.
+        `until` where it goes no further than the place: its end was lost with its broker, or it was deleted
+        and declared again. Nobody knows which: what is in it is read.
         """
         if place.is_behind(until):
-            return place.offset
+            return place.offset, until
         bounds = await self._transport.log_bounds()
-        if bounds.end < until:
-            return until
-        return place.offset if place.offset is None else max(place.offset, min(until, bounds.first))
+        end = min(until, bounds.end)
+        if place.offset is None:
+            return None, end
+        return (until if place.offset >= end else max(place.offset, min(end, bounds.first))), end
 
     async def _has_archived(self, place: Place) -> bool:
         """Whether the archive has come further than this place in the log."""
@@ -183,7 +189,7 @@ class History:
     async def _logged(self, place: Place, until: int, since: datetime | None) -> AsyncGenerator[Piece]:
         """A piece ends where retention has removed what comes next.
 
-        At the end the place is `until`, unless the log was deleted meanwhile.
+        At the end the place is `until`, unless the log does not go so far any more.
         """
         start = _start(since) if place.offset is None else place.offset
         with suppress(LogReplaced):

@@ -24,8 +24,8 @@ NOTE_EVERY: Final = 1.0
 _AHEAD: Final = 2000
 """Deliveries that may be read and not settled, most of them behind others of their keys."""
 _OF_MISSING: Final = (
-    "the log's retention removed them before they were read: keep it for longer (EVENTBUS_LOG_MAX_AGE_DAYS, "
-    "EVENTBUS_LOG_MAX_BYTES), or run `eventbus archive`"
+    "the log's retention, or a broker's disk, took them before they were read: keep the log for longer "
+    "(EVENTBUS_LOG_MAX_AGE_DAYS, EVENTBUS_LOG_MAX_BYTES), or run `eventbus archive`"
 )
 
 Note = Callable[[Place, int], Awaitable[None]]

@@ -145,7 +145,7 @@ class Log:
             try:
                 reader = await self._open(start, until, within=self.options.answer_timeout)
                 try:
-                    await self._check_that_it_goes_on(start)
+                    await self._check_that_it_goes_on(start, until)
                 except BaseException:
                     await reader.close()
                     raise
@@ -156,8 +156,9 @@ class Log:
             else:
                 return reader
 
-    async def _check_that_it_goes_on(self, place: LogStart) -> None:
-        """RabbitMQ puts who asks for a place beyond the end at the end: it would wait there for very long.
+    async def _check_that_it_goes_on(self, place: LogStart, until: int | None) -> None:
+        """RabbitMQ puts who asks for a place beyond the end at the end: it would wait there for very long. So
+        would who reads up to a place that is not there any more.
 
         Raises `LogReplaced`. Asked when the reader is there: it hears what becomes of the log from then on.
         """
@@ -170,8 +171,8 @@ class Log:
             return
         except TimeoutError as error:
             raise Lost(f"its end was not found in {self.options.answer_timeout:g} s") from error
-        if end < place:
-            raise LogReplaced(self.names.log, place, end)
+        if end < max(place, until or 0):
+            raise LogReplaced(self.names.log, max(place, until or 0), end)
 
     async def _open(self, start: LogStart, until: int | None, *, within: float) -> _Reader:
         reader = await _Reader.open(self, start, until, within=within)

@@ -201,6 +201,18 @@ async def test_what_is_gone_behind_an_entry_that_stayed_is_told_to_who_had_come_
         assert await everything(pieces) == ([b"%d" % number for number in left], missing)
 
 
+@pytest.mark.parametrize(
+    ("place", "missing", "left"), [(Place(offset=8), 9, 3), (Place(), 9, 10), (Place(offset=15), 5, 0)]
+)
+async def test_of_a_log_that_has_lost_its_end_the_rest_is_read(
+    numbered: EmbeddedTransport, place: Place, missing: int, left: int
+):
+    async with aclosing(History(numbered).read(place, until=20)) as pieces:
+        found, gone = await everything(pieces)
+
+    assert (len(found), gone) == (left, missing)
+
+
 @pytest.mark.parametrize("place", [Place(offset=1), Place()])
 async def test_a_reader_that_retention_overtakes_is_told_what_it_has_not_seen(
     numbered: EmbeddedTransport, place: Place

@@ -149,9 +149,10 @@ async def test_a_log_made_anew_is_known_as_another_one_also_when_it_has_grown(
 
 @RABBITMQ
 @pytest.mark.parametrize("read", [None, 5])
-async def test_what_is_not_read_of_a_deleted_log_is_told_to_be_missing(
+async def test_of_a_log_that_does_not_go_so_far_any_more_the_rest_is_read_and_what_is_gone_is_told(
     bus: Bus, rabbitmq: Broker, read: int | None
 ):
+    """Whether it was deleted, or has lost its end with its only node, nobody knows."""
     history = await bus.history()
     await bus.publish_many(bookings(20))
     until = (await history.bounds()).end
@@ -161,8 +162,9 @@ async def test_what_is_not_read_of_a_deleted_log_is_told_to_be_missing(
     async with asyncio.timeout(30), aclosing(history.read(Place(offset=read), until=until)) as pieces:
         told = [piece async for piece in pieces]
 
-    assert sum(piece.missing for piece in told) == until - (read or 0)
-    assert not any(piece.messages for piece in told)
+    numbers = [Codec().decode(message).data["number"] for piece in told for message in piece.messages]
+    assert numbers == ([*range(20, 25)] if read is None else [])
+    assert 0 < sum(piece.missing for piece in told) <= until - 5
     assert told[-1].place == Place(offset=until)
 
 
