@@ -27,7 +27,7 @@ async def published(bus: Bus) -> list[str | None]:
 
 
 def take_away(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(messages: list[object], *, timeout: float) -> None:
+    async def refuse(messages: list[object], *, timeout: float, patience: float | None = None) -> None:
         raise BrokerUnreachable(bus.transport.url, "it is away", [SendFate.NOT_SENT] * len(messages))
 
     monkeypatch.setattr(bus.transport, "send", refuse)
