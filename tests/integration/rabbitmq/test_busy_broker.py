@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-EVENTS = 600
-PATIENCE = 0.5
+EVENTS = 900
+PATIENCE = 1.5
 """Seconds. All of them take at least twice as long."""
 BYTES_A_SECOND = 250_000
 
