@@ -145,10 +145,12 @@ class History:
                         yield piece
                         place = piece.place
                     else:
-                        if place.offset == end < until:
+                        if place.offset != end or end == until:
+                            continue
+                        if not await self._has_archived(place):
                             place = Place(place.number, until)
                             yield Piece((), place, until - end)
-                        continue
+                            continue
             place = Place(place.number)
 
     async def _archived(self, place: Place, since: datetime | None) -> AsyncGenerator[Piece]:

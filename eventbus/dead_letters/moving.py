@@ -201,8 +201,9 @@ class Move:
         for delivery, error in zip(fresh, errors, strict=True):
             if error is None:
                 acks.append(delivery)
-                self._gone.add(digest_of(delivery.message))
-                self._unsure.add(digest_of(delivery.message))
+                digest = digest_of(delivery.message)
+                self._gone.add(digest)
+                self._unsure.add(digest)
                 moved.done += 1
                 continue
             self._staying.add(digest_of(delivery.message))

@@ -59,16 +59,14 @@ class ConfirmedPublisher:
         if not parcels:
             return
         call = Call(parcels)
+        limit = timeout if patience is None else min(patience, timeout)
+        more = self._more(timeout, limit) if limit < timeout else None
         self.underway += len(parcels)
         try:
-            if patience is None or patience >= timeout:
-                await self._deadlines.within(timeout, self._send(call, timeout))
-            else:
-                more = self._more(timeout, patience)
-                await self._deadlines.within(patience, self._send(call, timeout), more)
+            await self._deadlines.within(limit, self._send(call, timeout), more)
         except TimeoutError:
             if call.left():  # else the last answer came in the moment in which the time was up
-                raise self._timed_out(call, timeout) from None
+                raise self._timed_out(call, limit) from None
         except Lost as loss:
             raise BrokerUnreachable(self._url, str(loss), call.fates) from loss
         except Refused as refusal:
@@ -97,11 +95,12 @@ class ConfirmedPublisher:
         """Another one whenever the broker has answered."""
         return self._lane, None if self._lane is None else self._lane.answers
 
-    def _timed_out(self, call: Call, timeout: float) -> SendFailed:
+    def _timed_out(self, call: Call, limit: float) -> SendFailed:
+        """Of the rest of the call; it may have been given more than the limit."""
         if (problem := self._link.problem) is not None:
             return BrokerUnreachable(self._url, problem, call.fates)
         why = f", which takes no messages: {shorten(blocked)}" if (blocked := self._link.blocked) else ""
-        return PublishTimeout(f"no confirm within {timeout:g} s from {self._url}{why}", call.fates)
+        return PublishTimeout(f"no confirm within {limit:g} s from {self._url}{why}", call.fates)
 
     async def _send(self, call: Call, timeout: float) -> None:
         """A broker that restarts in good order says goodbye: what it did not confirm goes out once more.

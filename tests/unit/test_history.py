@@ -249,6 +249,25 @@ async def test_what_is_gone_in_the_middle_of_the_log_comes_from_the_archive(
     assert sorted(set(bodies)) == sorted(b"%d" % number for number in range(1, 12))
 
 
+async def test_what_a_log_has_lost_with_its_end_comes_from_the_archive(
+    numbered: EmbeddedTransport, tmp_path: Path
+):
+    archive = SqliteArchive(f"sqlite:///{tmp_path / 'archive.db'}", timeout=10.0)
+    await archive.open()
+    await Archiving(cast("Transport", numbered), archive, Codec(), SystemClock()).catch_up()
+    shorter = EmbeddedTransport(":memory:")
+    await shorter.open()
+    await shorter.send([Message(b"%d" % number, "order.created") for number in range(1, 6)], timeout=5)
+
+    async with aclosing(History(shorter, archive).read(Place(offset=3), until=11)) as pieces:
+        bodies, missing = await everything(pieces)
+    await shorter.close()
+    await archive.close()
+
+    assert missing == 0
+    assert set(bodies) == {b"%d" % number for number in range(1, 11)}
+
+
 async def test_an_archive_tells_what_is_gone_behind_an_entry_that_stayed(
     numbered: EmbeddedTransport, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
