@@ -69,6 +69,7 @@ async def setting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
 
 def put_with_pika(url: str, messages: Sequence[Message]) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection, connection.channel() as channel:
+        channel.confirm_delivery()  # what is not confirmed is forgotten with its channel
         for message in messages:
             properties = pika.BasicProperties(content_type=message.content_type, delivery_mode=2)
             channel.basic_publish("events", message.routing_key, message.body, properties)

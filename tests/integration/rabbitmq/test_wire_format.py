@@ -39,9 +39,10 @@ EXACTLY = (
 
 
 def publish_with_pika(url: str, routing_key: str, body: bytes, **properties: Any) -> None:
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        described = pika.BasicProperties(**properties) if properties else None
-        connection.channel().basic_publish("events", routing_key, body, described)
+    described = pika.BasicProperties(**properties) if properties else None
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection, connection.channel() as channel:
+        channel.confirm_delivery()
+        channel.basic_publish("events", routing_key, body, described)
 
 
 def get_with_pika(url: str, queue: str) -> tuple[Any, Any, bytes]:
