@@ -2,7 +2,8 @@
 
 A lifeline is a directory whose file `held` is locked by the process that owns it. A reaper, a small process
 of its own, waits for that lock. The kernel gives it up when the owner closes it or dies, by kill -9 too;
-then the reaper kills every process group written down in the directory and removes the directory.
+then the reaper kills every process group written down in the directory and removes the directory, and
+what a killed PostgreSQL leaves outside of it.
 """
 
 from __future__ import annotations
@@ -48,12 +49,24 @@ def detach(directory: Path, group: int) -> None:
     (directory / "groups" / str(group)).unlink(missing_ok=True)
 
 
+def free_shared_memory(home: Path) -> None:
+    """Of a PostgreSQL whose home this is, and which was killed: the kernel keeps it for ever, and has only so
+    many segments. Its key and number are the seventh line of the file (miscadmin.h of PostgreSQL)."""
+    for left in home.glob("*/postmaster.pid"):
+        with suppress(OSError):  # it has just ended in good order; there is no ipcrm
+            lines = left.read_text().splitlines()
+            if len(lines) > 6 and (numbers := lines[6].split()):  # written when it had got some
+                subprocess.run(["ipcrm", "--shmem-id", numbers[-1]], check=False, stderr=subprocess.DEVNULL)
+
+
 def _reap(directory: Path) -> None:
     with (directory / "held").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         for group in (directory / "groups").iterdir():
             with suppress(ProcessLookupError):
                 os.killpg(int(group.name), signal.SIGKILL)
+        for home in directory.iterdir():
+            free_shared_memory(home)
         # A dying server may still be writing: what it adds while we remove is removed in the next round.
         for _ in range(100):
             shutil.rmtree(directory, ignore_errors=True)

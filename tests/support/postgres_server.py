@@ -57,6 +57,7 @@ class PostgresServer:
                 fsync=self._fsync,
                 max_connections="200",
                 shared_buffers="32MB",
+                dynamic_shared_memory_type="mmap",  # files beside its data, which go with it
             ),
         )
         eventually_sync(self._answers, within=within, every=0.05)

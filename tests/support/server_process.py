@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.eventually import eventually_sync
-from tests.support.lifeline import attach, detach
+from tests.support.lifeline import attach, detach, free_shared_memory
 from tests.support.processes import alive, children
 
 
@@ -75,6 +75,7 @@ class ServerProcess:
 
     def remove(self) -> None:
         self.end(signal.SIGKILL)
+        free_shared_memory(self.home)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def pause(self) -> list[int]:

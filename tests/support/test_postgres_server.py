@@ -87,10 +87,14 @@ async def test_a_postgres_stopped_in_good_order_does_not_wait_for_its_clients(
         await connection.fetchval("SELECT 1")
 
 
-def test_a_private_postgres_leaves_no_process_and_no_file_when_removed(postgres: PostgresServer) -> None:
+def test_a_private_postgres_leaves_no_process_no_memory_and_no_file_when_removed(
+    postgres: PostgresServer,
+) -> None:
     family = [postgres.pid, *children(postgres.pid)]
+    assert shared_memory_of(postgres.pid)
     postgres.remove()
     assert not any(map(alive, family))
+    assert not shared_memory_of(postgres.pid)
     assert not postgres.home.exists()
 
 
@@ -100,6 +104,14 @@ def test_a_killed_run_takes_even_a_paused_postgres_along() -> None:
         directory, pid = owner.stdout.readline().split()
         family = [int(pid), *children(int(pid))]
         assert len(family) > 1
+        assert shared_memory_of(int(pid))
         owner.send_signal(signal.SIGKILL)
         eventually_sync(lambda: not any(map(alive, family)))
         eventually_sync(lambda: not Path(directory).exists())
+        assert not shared_memory_of(int(pid))
+
+
+def shared_memory_of(creator: int) -> list[str]:
+    """The segments that a process has had made; proc(5): the fifth column is who did."""
+    _, *segments = Path("/proc/sysvipc/shm").read_text().splitlines()
+    return [segment for segment in segments if segment.split()[4] == str(creator)]
