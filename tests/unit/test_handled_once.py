@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -209,7 +210,7 @@ async def test_what_only_publishes_has_no_store(tmp_path: Path, monkeypatch: pyt
 
     async with Bus("sqlite:///events.db", source="test", settings=Settings()) as bus:
         await bus.publish(OrderCreated(order_id=1))
-        with sqlite3.connect("events.db") as database:
+        with closing(sqlite3.connect("events.db")) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
     assert not {name for name in tables if "inbox" in name}

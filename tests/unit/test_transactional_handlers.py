@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Books:
     def __init__(self, place: Path) -> None:
         self.place = place / "events.db"
         self.fails = False
-        with sqlite3.connect(self.place) as database:
+        with closing(sqlite3.connect(self.place)) as database:
             database.execute("CREATE TABLE charge (order_id INTEGER)")
 
     def service(self) -> Service:
@@ -38,7 +39,7 @@ class Books:
         return Service("payment", [charge])
 
     def rows(self) -> list[int]:
-        with sqlite3.connect(self.place) as database:
+        with closing(sqlite3.connect(self.place)) as database:
             return [number for (number,) in database.execute("SELECT order_id FROM charge ORDER BY 1")]
 
 

@@ -117,6 +117,9 @@ class Native:
     def all(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         return self._asked(query, parameters).fetchall()
 
+    def is_lent_by(self, address: Address) -> bool:
+        return isinstance(self._connection, LazyConnection) and self._connection.address == address
+
     def _asked(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
         cursor.row_factory = None  # the user's own may make something else of a row
@@ -178,11 +181,11 @@ def _check(connection: sqlite3.Connection, address: Address) -> None:
 
 
 def check_place(joint: Joint, address: Address) -> None:
-    found = joint.one(_DATABASE, {})
-    path = found[0] if found else ""
-    if address.file is None:
-        right = isinstance(joint, Native) and path == address.target.partition("?")[0].removeprefix("file:")
+    if address.file is None:  # in memory, and only the store itself opens that
+        right = isinstance(joint, Native) and joint.is_lent_by(address)
     else:
+        found = joint.one(_DATABASE, {})
+        path = found[0] if found else ""
         right = bool(path) and os.path.exists(path) and os.path.samefile(path, address.file)  # noqa: PTH110, PTH121
     if not right:
         raise _another(address)
