@@ -13,7 +13,7 @@ from eventbus.clock import Clock
 from eventbus.databases.sqlite.access import Access
 from eventbus.record import microseconds
 from eventbus.store import Claim, InboxAnswer, InboxKey
-from eventbus.stores.sqlite.owner import Owner, machine_time
+from eventbus.stores.sqlite.owner import Owner, uptime
 from eventbus.stores.sqlite.statements import statements
 
 
@@ -86,24 +86,24 @@ def _complete(
     # What has been forgotten meanwhile is nobody else's: it is handled.
     sql, rows = statements(), _rows(keys, owner, now)
     connection.executemany(sql["complete_forgotten"], rows)
-    holders = (connection.execute(sql["look"], row).fetchone() for row in rows)
-    return frozenset(key for key, (holder, _) in zip(keys, holders, strict=True) if holder is not None)
+    holders = (connection.execute(sql["holder"], row).fetchone() for row in rows)
+    return frozenset(key for key, (holder,) in zip(keys, holders, strict=True) if holder is not None)
 
 
 def _claim(connection: sqlite3.Connection, keys: Sequence[InboxKey], owner: int, now: int) -> list[Claim]:
     if _run(connection, "claim", keys, owner, now) == len(keys):
         return [Claim.OURS] * len(keys)
-    alive_after = machine_time()
-    return [_claimed(connection, row, alive_after) for row in _rows(keys, owner, now)]
+    asked_at = uptime()
+    return [_claimed(connection, row | {"uptime": asked_at}) for row in _rows(keys, owner, now)]
 
 
-def _claimed(connection: sqlite3.Connection, row: Row, alive_after: int) -> Claim:
-    holder, expires_at = connection.execute(statements()["look"], row).fetchone()
+def _claimed(connection: sqlite3.Connection, row: Row) -> Claim:
+    holder, is_alive = connection.execute(statements()["look"], row).fetchone()
     if holder is None:
         return Claim.HANDLED
     if holder == row["owner"]:
         return Claim.OURS
-    if expires_at is not None and expires_at > alive_after:
+    if is_alive:
         return Claim.HELD
     connection.execute(statements()["take_over"], row)
     return Claim.OURS

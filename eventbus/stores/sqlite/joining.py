@@ -155,7 +155,7 @@ def _completed(joint: Joint, row: Mapping[str, Any]) -> bool:
     sql = statements()
     if joint.run(sql["complete"], [row]) == 1:
         return True
-    return joint.one(sql["look"], row) is None and joint.run(sql["complete_forgotten"], [row]) == 1
+    return joint.one(sql["holder"], row) is None and joint.run(sql["complete_forgotten"], [row]) == 1
 
 
 def _check(connection: sqlite3.Connection, address: Address) -> None:

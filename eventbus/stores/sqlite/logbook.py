@@ -8,7 +8,7 @@ from typing import Any
 
 from eventbus.databases.sqlite.access import Access
 from eventbus.logbook import OutOfHand, Page
-from eventbus.stores.sqlite.owner import Owner, machine_time
+from eventbus.stores.sqlite.owner import Owner, uptime
 from eventbus.stores.sqlite.statements import statements
 
 
@@ -38,35 +38,35 @@ class SqliteLogbook:
         return await self._access.write(write, durable=True)
 
     async def leave(self, kind: str, name: str) -> None:
-        await self._change("leave_page", self._row(kind, name))
+        await self._change("leave_page", kind, name)
 
     async def ask(self, kind: str, name: str, wish: str) -> Page | None:
-        await self._change("ask_page", self._row(kind, name, wish=wish))
+        await self._change("ask_page", kind, name, wish=wish)
         return await self.page(kind, name)
 
     async def page(self, kind: str, name: str) -> Page | None:
-        row = self._row(kind, name)
         found = await self._access.read(
-            lambda connection: connection.execute(statements()["page"], row).fetchone()
+            lambda connection: connection.execute(statements()["page"], self._row(kind, name)).fetchone()
         )
         return None if found is None else _page(found)
 
     async def pages(self, kind: str) -> Sequence[Page]:
         return await self._access.read(lambda connection: pages(connection, kind, owner=self._owner.id))
 
-    async def _change(self, statement: str, row: dict[str, Any]) -> None:
+    async def _change(self, statement: str, kind: str, name: str, **more: str) -> None:
         def change(connection: sqlite3.Connection) -> None:
-            connection.execute(statements()[statement], row)
+            connection.execute(statements()[statement], self._row(kind, name, **more))
 
         await self._access.write(change, durable=True)
 
     def _row(self, kind: str, name: str, **more: str) -> dict[str, Any]:
-        return {"kind": kind, "name": name, "owner": self._owner.id, "now": machine_time(), **more}
+        """As it is when it is asked, and not before it has waited for the lock."""
+        return {"kind": kind, "name": name, "owner": self._owner.id, "uptime": uptime(), **more}
 
 
 def pages(connection: sqlite3.Connection, kind: str, *, owner: int | None = None) -> list[Page]:
     """`owner`: None for who only looks."""
-    row = {"kind": kind, "owner": owner, "now": machine_time()}
+    row = {"kind": kind, "owner": owner, "uptime": uptime()}
     return [_page(found) for found in connection.execute(statements()["pages"], row)]
 
 

@@ -14,7 +14,7 @@ from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
 from eventbus.stores.entries import entry, rows
 from eventbus.stores.options import StoreOptions
-from eventbus.stores.sqlite.owner import Owner, machine_time
+from eventbus.stores.sqlite.owner import Owner, uptime
 from eventbus.stores.sqlite.statements import statements
 from eventbus.stores.sqlite.watch import Watch
 from eventbus.stores.taking import Taking
@@ -75,7 +75,7 @@ class SqliteOutbox:
 
         def lead(connection: sqlite3.Connection) -> tuple[list[OutboxEntry], list[int]]:
             sql, owner = statements(), self._owner.id
-            if connection.execute(sql["lead"], {"owner": owner, "now": machine_time()}).rowcount == 0:
+            if connection.execute(sql["lead"], {"owner": owner, "uptime": uptime()}).rowcount == 0:
                 return [], []
             found = connection.execute(sql["take"], {"limit": limit}).fetchall()
             read = [(row[0], entry(row, now)) for row in found]

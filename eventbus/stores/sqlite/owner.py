@@ -32,13 +32,13 @@ class Owner:
     def enter(self, connection: sqlite3.Connection) -> None:
         """In a transaction of the caller's."""
         sql = statements()
-        connection.execute(sql["bury"], {"now": machine_time() - _BURIED_AFTER})
-        entered = connection.execute(sql["enter"], {"pid": os.getpid(), "expires_at": self._expiry()})
+        connection.execute(sql["bury"], {"uptime": uptime(), "after": _BURIED_AFTER})
+        entered = connection.execute(sql["enter"], self._sign_of_life())
         self.id = entered.lastrowid or 0
 
     def beat(self, connection: sqlite3.Connection) -> None:
         """Also after somebody has buried it: what nobody else has claimed since is still ours."""
-        row = {"owner": self.id, "pid": os.getpid(), "expires_at": self._expiry()}
+        row = {"owner": self.id, **self._sign_of_life()}
         sqlite3.Cursor(connection).execute(statements()["beat"], row)
 
     def leave(self, connection: sqlite3.Connection) -> None:
@@ -74,10 +74,17 @@ class Owner:
                         connection = opened.enter_context(closing(connecting))
                     patiently(partial(self.beat, connection), pause)
 
-    def _expiry(self) -> int:
-        return machine_time() + int(self._lease * 1_000_000)
+    def _sign_of_life(self) -> dict[str, int]:
+        """It holds for a time before it, too: who asks may have looked at the clock a moment before us."""
+        now, lease = uptime(), int(self._lease * 1_000_000)
+        return {"pid": os.getpid(), "valid_from": now - lease, "expires_at": now + lease}
 
 
-def machine_time() -> int:
-    """In microseconds; all processes that share a file share the machine."""
-    return time.time_ns() // 1000
+def uptime() -> int:
+    """In microseconds, for all processes of the machine alike, as Python's monotonic clock is.
+
+    Not the time of day, which somebody may set: back, and the dead would live on; forward, and the living
+    would be dead until their next beat. After a restart of the machine it begins anew, so that a sign of life
+    from the future is one of before that.
+    """
+    return time.monotonic_ns() // 1000

@@ -1,17 +1,17 @@
 -- Each statement under its name. Named parameters, which sqlite3 and SQLAlchemy read alike.
 
 -- name: enter
-INSERT INTO eventbus_owner (pid, expires_at) VALUES (:pid, :expires_at)
+INSERT INTO eventbus_owner (pid, valid_from, expires_at) VALUES (:pid, :valid_from, :expires_at)
 
 -- name: beat
-INSERT INTO eventbus_owner (id, pid, expires_at) VALUES (:owner, :pid, :expires_at)
-ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
+INSERT INTO eventbus_owner (id, pid, valid_from, expires_at) VALUES (:owner, :pid, :valid_from, :expires_at)
+ON CONFLICT (id) DO UPDATE SET valid_from = excluded.valid_from, expires_at = excluded.expires_at
 
 -- name: leave
 DELETE FROM eventbus_owner WHERE id = :owner
 
 -- name: bury
-DELETE FROM eventbus_owner WHERE expires_at < :now
+DELETE FROM eventbus_owner WHERE abs(expires_at - :uptime) > :after
 
 -- name: complete
 UPDATE eventbus_inbox SET owner = NULL
@@ -42,8 +42,12 @@ SELECT :subscription, value, :replay, :owner, :now FROM json_each(:event_ids) WH
 UPDATE eventbus_inbox SET owner = :owner, claimed_at = :now
 WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
 
+-- name: holder
+SELECT owner FROM eventbus_inbox
+WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
+
 -- name: look
-SELECT inbox.owner, owner.expires_at FROM eventbus_inbox AS inbox
+SELECT inbox.owner, :uptime BETWEEN owner.valid_from AND owner.expires_at FROM eventbus_inbox AS inbox
 LEFT JOIN eventbus_owner AS owner ON owner.id = inbox.owner
 WHERE subscription = :subscription AND event_id = :event_id AND replay = :replay
 
@@ -67,7 +71,8 @@ SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_outbox'
 -- Also who leads already, for it may have failed to stand down; `Taking` lets one in at a time.
 UPDATE eventbus_relay SET owner = :owner
 WHERE owner IS NULL OR owner = :owner OR NOT EXISTS (
-    SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_relay.owner AND other.expires_at > :now
+    SELECT 1 FROM eventbus_owner AS other
+    WHERE other.id = eventbus_relay.owner AND :uptime BETWEEN other.valid_from AND other.expires_at
 )
 
 -- name: stand_down
@@ -102,7 +107,8 @@ INSERT INTO eventbus_logbook (kind, name, text) VALUES (:kind, :name, :text) ON 
 UPDATE eventbus_logbook SET owner = :owner, wish = ''
 WHERE kind = :kind AND name = :name AND (
     owner IS NULL OR owner <> :owner AND NOT EXISTS (
-        SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_logbook.owner AND other.expires_at > :now
+        SELECT 1 FROM eventbus_owner AS other
+        WHERE other.id = eventbus_logbook.owner AND :uptime BETWEEN other.valid_from AND other.expires_at
     )
 )
 
@@ -116,16 +122,21 @@ UPDATE eventbus_logbook SET owner = NULL, wish = '' WHERE kind = :kind AND name 
 UPDATE eventbus_logbook SET wish = :wish
 WHERE kind = :kind AND name = :name AND (
     owner = :owner OR EXISTS (
-        SELECT 1 FROM eventbus_owner AS other WHERE other.id = eventbus_logbook.owner AND other.expires_at > :now
+        SELECT 1 FROM eventbus_owner AS other
+        WHERE other.id = eventbus_logbook.owner AND :uptime BETWEEN other.valid_from AND other.expires_at
     )
 )
 
 -- name: page
-SELECT kind, name, text, wish, page.owner IS NOT NULL AND (page.owner = :owner OR coalesce(holder.expires_at > :now, 0))
+SELECT kind, name, text, wish, page.owner IS NOT NULL AND (
+    page.owner = :owner OR coalesce(:uptime BETWEEN holder.valid_from AND holder.expires_at, 0)
+)
 FROM eventbus_logbook AS page LEFT JOIN eventbus_owner AS holder ON holder.id = page.owner
 WHERE kind = :kind AND name = :name
 
 -- name: pages
-SELECT kind, name, text, wish, page.owner IS NOT NULL AND (page.owner = :owner OR coalesce(holder.expires_at > :now, 0))
+SELECT kind, name, text, wish, page.owner IS NOT NULL AND (
+    page.owner = :owner OR coalesce(:uptime BETWEEN holder.valid_from AND holder.expires_at, 0)
+)
 FROM eventbus_logbook AS page LEFT JOIN eventbus_owner AS holder ON holder.id = page.owner
 WHERE kind = :kind ORDER BY page.id

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, session
 from eventbus.outcome import Ack
+from tests.support.machine_time import HeldTime, Times
 from tests.unit.embedded.conftest import OpenTransport
 from tests.unit.embedded.words import CHARGE, ORDERS, next_batch, order, send, settle, stats_of
 
@@ -16,31 +16,6 @@ BY_HAND = EmbeddedOptions(heartbeat=1_000.0, session_expiry=5_000.0)
 """No heartbeat comes by itself."""
 AN_HOUR = 3_600.0
 LONG = 4 * AN_HOUR
-
-
-class Times:
-    """The machine's time and its monotonic clock, in seconds; both stand still until they are moved."""
-
-    def __init__(self) -> None:
-        self.machine = time.time()
-        self.monotonic = time.monotonic()
-
-    def pass_by(self, seconds: float) -> None:
-        self.machine += seconds
-        self.monotonic += seconds
-
-
-class HeldTime:
-    """In the place of the module `time`, as far as sessions use it."""
-
-    def __init__(self, times: Times) -> None:
-        self._times = times
-
-    def monotonic(self) -> float:
-        return self._times.monotonic
-
-    def time_ns(self) -> int:
-        return round(self._times.machine * 1_000_000_000)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
--- All times are microseconds since 1970, UTC: of the bus's clock where they say when something was done or is
--- due, of the machine's clock where they say that a process is alive.
+-- All times are microseconds of the bus's clock since 1970, UTC; but for those of `eventbus_owner`, see 0004.
 -- The names start with eventbus_ so that the file can be shared with tables of its user's own.
 
 -- One row for each process that has the store open, kept alive by its heartbeat.
