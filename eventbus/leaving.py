@@ -1,4 +1,7 @@
-"""Lets go of pages, also where the store is away just then: else nobody could have them while we live."""
+"""Lets go of pages, also where the store is away just then, or the caller is cancelled.
+
+Else nobody could have them while this process lives.
+"""
 
 from __future__ import annotations
 
@@ -25,23 +28,35 @@ class Leaving:
         self._later = _LATER.setdefault(logbook, {})
 
     async def __call__(self, kind: str, name: str) -> None:
-        """At once where the store answers: whoever wants it can have it when this returns."""
-        try:
-            await self._logbook.leave(kind, name)
-        except StoreUnavailable as error:
-            log = get_logger("eventbus.logbook").bind(kind=kind, name=name)
-            log.warning("page.left_later", problem=error.problem)
-            trying = asyncio.create_task(self._keep_trying(kind, name), name=f"leave the {kind} {name}")
-            self._later[kind, name] = trying
+        """At once where the store answers: whoever wants it can have it when this returns.
+
+        In a task of its own, which goes on where the caller is cancelled in this last step of his: a question
+        that still waited for the store's thread would never be asked.
+        """
+        leaving = asyncio.create_task(self._leave(kind, name), name=f"leave the {kind} {name}")
+        self._later[kind, name] = leaving
+        await asyncio.shield(leaving)
 
     async def before_taking(self, kind: str, name: str) -> None:
         """What is still to be left is left now, and not from under whoever takes it next.
 
         Raises `StoreUnavailable`.
         """
-        if (trying := self._later.get((kind, name))) is not None:
+        if (kind, name) in self._later:
             await self._logbook.leave(kind, name)
-            trying.cancel()  # unless it has done the same meanwhile
+            leaving = self._later.pop((kind, name), None)
+            if leaving is not None:  # it has not done the same meanwhile
+                leaving.cancel()
+
+    async def _leave(self, kind: str, name: str) -> None:
+        try:
+            await self._logbook.leave(kind, name)
+        except StoreUnavailable as error:
+            log = get_logger("eventbus.logbook").bind(kind=kind, name=name)
+            log.warning("page.left_later", problem=error.problem)
+            trying = asyncio.create_task(self._keep_trying(kind, name), name=f"leave the {kind} {name} later")
+            self._later[kind, name] = trying
+        else:
             self._later.pop((kind, name), None)
 
     async def _keep_trying(self, kind: str, name: str) -> None:

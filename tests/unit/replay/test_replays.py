@@ -182,6 +182,53 @@ async def test_what_could_not_be_left_is_somebody_s_to_go_on_with(
     assert (await resumed).state == "done"
 
 
+async def cancelled_in_its_last_step(
+    replays: Replays, monkeypatch: pytest.MonkeyPatch, answers: asyncio.Event
+) -> None:
+    """While it lets go of its page and its turn, which the store does only when it `answers`."""
+    logbook = replays._means.logbook
+    leave, asked = logbook.leave, 0
+
+    async def slow(kind: str, name: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            await answers.wait()
+        await leave(kind, name)
+
+    monkeypatch.setattr(logbook, "leave", slow)
+    running = asyncio.create_task(replays.run(await replays.prepare(LEDGER)))
+    await eventually(lambda: asked == 1, within=5)
+    running.cancel()
+    await eventually(lambda: asked == 2, within=5)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+async def test_one_that_is_cancelled_in_its_last_step_leaves_its_turn_to_other_processes(
+    tmp_path: Path, replays: Replays, monkeypatch: pytest.MonkeyPatch
+):
+    answers = asyncio.Event()
+    await cancelled_in_its_last_step(replays, monkeypatch, answers)
+    answers.set()
+    async with Bus(f"sqlite:///{tmp_path / 'events.db'}", source="test") as elsewhere:
+        others = await elsewhere.replays()
+
+        async def replayed() -> str:
+            return (await others.run(await others.prepare(LEDGER))).state
+
+        assert await eventually(replayed, within=5, despite=ReplayRunning) == "done"
+
+
+async def test_one_that_is_cancelled_in_its_last_step_is_followed_by_another_at_once(
+    replays: Replays, monkeypatch: pytest.MonkeyPatch
+):
+    await cancelled_in_its_last_step(replays, monkeypatch, asyncio.Event())
+
+    assert (await replays.run(await replays.prepare(LEDGER))).state == "done"
+
+
 async def test_one_whose_archive_goes_away_in_the_middle_waits_for_it_and_sends_the_rest(
     bus: Bus, replays: Replays, monkeypatch: pytest.MonkeyPatch
 ):
