@@ -76,7 +76,7 @@ async def demo(directory: Path, *arguments: str) -> AsyncGenerator[Demo]:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await process.communicate()  # until its services, which write to the same, have ended too
 
 
 async def run(directory: Path, *arguments: str) -> Ended:
