@@ -180,7 +180,6 @@ class Bus:
             yield worker
         finally:
             await worker.stop()
-            self._workers.remove(worker)
 
     async def start(self, *services: Service) -> Worker:
         """Declare the services' queues and run their subscriptions; returns when all are consuming.
@@ -190,6 +189,7 @@ class Bus:
         two services would share a queue.
         """
         self._must_be_open()
+        self._workers = [worker for worker in self._workers if not worker.has_stopped]
         check_queues([*services, *(each for worker in self._workers for each in worker.services)])
         handling_time.check(services, self.transport.handling_limit)
         for service in services:
@@ -212,7 +212,6 @@ class Bus:
             await worker.start(self.transport.apply if refused else None)
         except BaseException:
             await worker.stop()
-            self._workers.remove(worker)
             raise
         return worker
 

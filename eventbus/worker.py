@@ -58,6 +58,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._completing: asyncio.Task[None] | None = None
         self._watchdog = Watchdog()
+        self.has_stopped = False
         self.complete = asyncio.Event()
         """Set when the broker has handed over to every subscription for the first time."""
         self._log = get_logger("eventbus.worker")
@@ -119,6 +120,7 @@ class Worker:
         for threads in self._threads:
             threads.stop()
         self._watchdog.stop()
+        self.has_stopped = True
         self._log.info("worker.stopped")
 
     def _assemble(self, service: Service, declare: Declare | None) -> list[Subscriber]:

@@ -156,6 +156,13 @@ async def test_two_services_cannot_take_from_one_queue():
                 await shop.start(other)
 
 
+async def test_a_service_whose_worker_was_stopped_may_be_made_anew_and_started():
+    async with bus() as shop:
+        for _ in range(2):
+            worker = await shop.start(Recorder().service)
+            await worker.stop()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serving_ends_at_a_signal_when_the_handlers_have_finished(number: int):
     recorder = Recorder()

@@ -46,6 +46,16 @@ async def test_where_the_broker_is_there_the_services_run_and_end_with_the_block
         await opened.publish(OrderCreated(order_id=2))
 
 
+async def test_a_service_that_ended_with_its_block_may_be_made_anew_and_run_in_another():
+    @subscribe(OrderCreated)
+    async def see(event: OrderCreated) -> None: ...
+
+    opened = bus()
+    for _ in range(2):
+        async with opened.opening(Service("shop", [see])) as opening:
+            assert await opening.tried(within=5)
+
+
 async def test_while_the_broker_is_away_it_is_not_ready_says_why_and_publishes_nothing():
     opened = bus(NOBODY)
     async with opened.opening() as opening:
