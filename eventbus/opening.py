@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from eventbus.errors import BrokerUnreachable
 from eventbus.logs import get_logger
 from eventbus.store import StoreUnavailable
+from eventbus.waiting import to_its_end
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
@@ -103,7 +104,7 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     finally:
         leaving = True
         working.cancel()
-        await asyncio.wait({working})
+        await to_its_end(asyncio.wait({working}), hurry=working.cancel)
     if (error := _error_of(working)) is not None:
         raise error
 

@@ -1,12 +1,15 @@
-"""Waiting that a stop ends, and for what is away."""
+"""Waiting that a stop ends, that a cancellation does not end, and for what is away."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from eventbus.errors import EventBusError, describe
+
+Result = TypeVar("Result")
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
@@ -31,10 +34,28 @@ async def done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object
         stopping.cancel()
         if not doing.done():
             doing.cancel()
-            await asyncio.wait({doing})
+            await to_its_end(asyncio.wait({doing}), hurry=doing.cancel)
     if not doing.cancelled():
         doing.result()
     return not doing.cancelled()
+
+
+async def to_its_end(
+    work: Coroutine[Any, Any, Result] | asyncio.Future[Result], *, hurry: Callable[[], object] = lambda: None
+) -> Result:
+    """What `work` answers; who is cancelled meanwhile is so when it has ended, whatever came of it.
+
+    For what must not be left half done, and is bounded itself. `hurry` is called at each cancellation.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({working})
+    except asyncio.CancelledError:
+        hurry()
+        with suppress(Exception):
+            await to_its_end(working, hurry=hurry)
+        raise
+    return working.result()
 
 
 class Outage:

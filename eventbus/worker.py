@@ -18,6 +18,7 @@ from eventbus.service import Member, Service
 from eventbus.subscriber import Declare, Subscriber
 from eventbus.threads import HandlerThreads
 from eventbus.transport import Transport
+from eventbus.waiting import to_its_end
 from eventbus.watchdog import Watchdog
 
 AFTER_GRACE: Final = 5.0
@@ -108,6 +109,10 @@ class Worker:
         self._hurry.set()
 
     async def stop(self) -> None:
+        """Who is cancelled meanwhile hurries it, and is so when it has ended: no handler is left behind."""
+        await to_its_end(self._stop(), hurry=self.hurry)
+
+    async def _stop(self) -> None:
         self._log.info("worker.draining", grace=self._grace)
         if self._completing is not None:
             self._completing.cancel()

@@ -64,16 +64,18 @@ class TestBus:
             async with asyncio.timeout(PATIENCE):
                 await self._worker.caught_up()
         except BaseException:
-            await self._bus.__aexit__(None, None, None)
+            await self.__aexit__(None, None, None)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._worker is not None:
-            await self._worker.stop()
-        await self._bus.__aexit__(kind, error, trace)
+        try:
+            if self._worker is not None:
+                await self._worker.stop()
+        finally:
+            await self._bus.__aexit__(kind, error, trace)
 
     @property
     def bus(self) -> Bus:

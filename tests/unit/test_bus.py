@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,7 @@ class Recorder:
         self.seen: list[OrderCreated] = []
         self.may_end = asyncio.Event()
         self.may_end.set()
-        self.ended = 0
+        self.running = self.ended = 0
         self.service = Service("shop", [subscribe(OrderCreated, name="record")(self.record)])
 
     async def gets_something_from(self, bus: Bus) -> bool:
@@ -37,12 +38,20 @@ class Recorder:
 
     async def record(self, event: OrderCreated) -> None:
         self.seen.append(event)
-        await self.may_end.wait()
-        self.ended += 1
+        self.running += 1
+        try:
+            await self.may_end.wait()
+            self.ended += 1
+        finally:
+            self.running -= 1
 
 
 def bus(**options: Any) -> Bus:
     return Bus(MEMORY, source="shop", settings=Settings(), **options)
+
+
+def bus_in(place: Path) -> Bus:
+    return Bus(f"sqlite:///{place / 'events.db'}", source="shop", settings=Settings())
 
 
 # --- opening
@@ -128,6 +137,32 @@ async def test_services_run_beside_other_work_and_are_drained_at_the_end():
             await eventually(lambda: recorder.seen == [OrderCreated(order_id=1)])
             asyncio.get_running_loop().call_later(0.01, recorder.may_end.set)
         assert recorder.ended == 1
+
+
+async def test_who_is_cancelled_while_handlers_finish_leaves_their_events_to_the_next(
+    tmp_path: Path,
+):
+    recorder = Recorder()
+    recorder.may_end.clear()
+
+    async def run() -> None:
+        async with bus_in(tmp_path) as running_bus, running_bus.running(recorder.service):
+            await running_bus.publish(OrderCreated(order_id=1))
+            await eventually(lambda: recorder.running == 1)
+            about_to_drain.set()
+
+    about_to_drain = asyncio.Event()
+    running = asyncio.create_task(run())
+    await about_to_drain.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 5)
+    assert recorder.running == 0
+
+    recorder.may_end.set()
+    async with bus_in(tmp_path) as next_bus, next_bus.running(recorder.service):
+        await eventually(lambda: recorder.ended == 1)
+    assert recorder.seen == [OrderCreated(order_id=1)] * 2
 
 
 async def test_a_bus_knows_the_events_of_the_services_that_it_runs():

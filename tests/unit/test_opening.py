@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -159,6 +159,31 @@ async def test_any_other_error_cancels_the_block_and_is_raised_from_it(monkeypat
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_who_is_cancelled_while_the_opening_ends_with_the_block_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    done: list[str] = []
+
+    async def clean_up_first(*_: object) -> None:
+        for step in ("begun", "cleaning up"):
+            done.append(step)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def use() -> None:
+        async with opened.opening():
+            await eventually(lambda: done == ["begun"])
+
+    monkeypatch.setattr(EmbeddedTransport, "apply", clean_up_first)
+    opened = bus()
+    using = asyncio.create_task(use())
+    await eventually(lambda: done == ["begun", "cleaning up"])
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert "opening" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_a_url_that_cannot_work_is_no_reason_to_try_again():

@@ -103,3 +103,17 @@ async def test_hurry_twice_is_hurry(holding: Holding):
     await asyncio.wait_for(holding.worker.stop(), 5)
 
     assert holding.ends == ["cancelled"]
+
+
+async def test_a_cancelled_stop_hurries_and_has_ended_all_when_it_raises(holding: Holding):
+    stopping = asyncio.create_task(holding.worker.stop())
+    await eventually(lambda: holding.transport.consumptions[0].is_stopped)
+    assert holding.ends == []
+
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(stopping, 5)
+
+    assert holding.ends == ["cancelled"]
+    assert holding.transport.consumptions[0].settled == []
+    assert holding.worker.has_stopped

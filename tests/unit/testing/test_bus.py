@@ -17,9 +17,10 @@ from eventbus import (
     subscribe,
     upcast,
 )
-from eventbus.errors import InvalidEvent
+from eventbus.errors import EventBusError, InvalidEvent
 from eventbus.testing import TestBus
 from eventbus.testing import bus as bus_module
+from eventbus.worker import Worker
 from tests.support.handling import NOON, by_name
 
 
@@ -258,3 +259,42 @@ async def test_handlers_that_do_not_come_to_rest_are_told(monkeypatch: pytest.Mo
         with pytest.raises(TimeoutError, match=r"handlers did not come to rest within 0.05 s"):
             await bus.publish(OrderCreated())
         may_end.set()
+
+
+async def test_a_test_that_is_cancelled_while_handlers_finish_closes_the_bus_all_the_same():
+    begun, ended = asyncio.Event(), list[str]()
+
+    @subscribe(OrderCreated)
+    async def hangs(event: OrderCreated) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def use() -> None:
+        async with bus:
+            await bus.bus.publish(OrderCreated())
+            await begun.wait()
+            draining.set()
+
+    bus, draining = TestBus(Service("shop", [hangs])), asyncio.Event()
+    using = asyncio.create_task(use())
+    await draining.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert ended == ["cancelled"]
+    with pytest.raises(EventBusError, match="the bus is not open"):
+        await bus.bus.publish(OrderCreated())
+
+
+async def test_services_that_do_not_come_as_far_as_the_present_do_not_run_on(monkeypatch: pytest.MonkeyPatch):
+    async def never(_: Worker) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Worker, "caught_up", never)
+    with pytest.raises(TimeoutError):
+        async with TestBus(PAYMENT):
+            pass
+    assert "payment.charge" not in {task.get_name() for task in asyncio.all_tasks()}
