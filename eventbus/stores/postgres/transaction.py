@@ -16,6 +16,7 @@ from eventbus.databases.postgres.database import FAILURES, PASSING, QUIET_PEERS,
 from eventbus.store import StoreUnavailable, WrongTransaction
 from eventbus.stores.awaited import Awaited
 from eventbus.stores.postgres.inbox import changed_rows
+from eventbus.waiting import to_its_end
 
 Answer = TypeVar("Answer")
 
@@ -117,13 +118,13 @@ class Transactions:
             yield transaction
             transaction.has_ended = True
             transaction.check()
-            await self._finish(self._commit(connection, begun))
+            await to_its_end(self._commit(connection, begun))  # nobody should have to guess
         except BaseException as error:
             transaction.has_ended = True
             if _is_read_only(error):
                 _terminate(connection)  # another one may lead to the primary
             if not _is_lost(connection) and connection.is_in_transaction():
-                await self._finish(self._roll_back(connection, begun))
+                await to_its_end(self._roll_back(connection, begun))
             if _is_lost(connection) and isinstance(error, PASSING):  # the server went away or fell silent
                 raise explained(error, self._address) from error  # also where the handler was told so first
             raise
@@ -147,15 +148,6 @@ class Transactions:
             await begun.rollback()
         except FAILURES:
             _terminate(connection)  # and the server rolls it back
-
-    async def _finish(self, step: Awaitable[None]) -> None:
-        """To its end, also when it is cancelled meanwhile: nobody should have to guess what became of it."""
-        ending = asyncio.ensure_future(step)
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.wait({ending})
-            raise
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         async with self._opening:

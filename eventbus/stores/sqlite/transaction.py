@@ -16,6 +16,7 @@ from eventbus.stores.awaited import Awaited
 from eventbus.stores.sqlite.lazy import LazyConnection
 from eventbus.stores.sqlite.owner import Owner
 from eventbus.stores.sqlite.watch import Watch
+from eventbus.waiting import to_its_end
 
 Answer = TypeVar("Answer")
 
@@ -81,12 +82,12 @@ class Transactions:
                 yield transaction
                 transaction.end()
                 transaction.check()
-                await self._finish(self._commit, connection)
+                await to_its_end(self.run(self._commit, connection))  # the next one begins after it
             except BaseException as error:
                 transaction.end()
                 connection.is_lent = False
                 self._connection = None  # a thread of the handler may go on with it: nobody else is given it
-                await self._finish(LazyConnection.give_up, connection)
+                await to_its_end(self.run(LazyConnection.give_up, connection))
                 if isinstance(error, sqlite3.Error) and error is connection.failure and is_passing(error):
                     raise unavailable(error, self._address) from error
                 raise
@@ -128,15 +129,6 @@ class Transactions:
         connection.patience = self._timeout
         self._connection = connection
         return connection
-
-    async def _finish(self, step: Callable[[LazyConnection], None], connection: LazyConnection) -> None:
-        """To its end, also when it is cancelled meanwhile: the next transaction begins after it."""
-        ending = asyncio.ensure_future(self.run(step, connection))
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.wait({ending})
-            raise
 
     def _commit(self, connection: LazyConnection) -> None:
         # Nobody could say that this process lives while it held the lock.
