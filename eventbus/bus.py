@@ -31,7 +31,7 @@ from eventbus.settings import Settings
 from eventbus.stopping import on_signals
 from eventbus.store import StoreUnavailable
 from eventbus.transport import Topology
-from eventbus.waiting import done_before
+from eventbus.waiting import done_before, to_its_end
 from eventbus.worker import Worker
 
 
@@ -270,6 +270,9 @@ class Bus:
 
     async def _close(self) -> None:
         self._is_open, self._opening = False, None
+        await to_its_end(self._close_parts())  # what is left open by half of it nobody could close any more
+
+    async def _close_parts(self) -> None:
         try:
             await self.kept.close()
         finally:

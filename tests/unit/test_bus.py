@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from eventbus import Bus, Event, Service, subscribe
+from eventbus.embedded import EmbeddedTransport
 from eventbus.errors import ConfigurationError, EventBusError, InvalidEvent, UnregisteredEvent
+from eventbus.outbox import Relay
 from eventbus.settings import Settings
 from tests.support.eventually import eventually
 
@@ -122,6 +125,37 @@ async def test_schemas_that_cannot_be_imported_are_named_with_their_variable():
     with pytest.raises(ConfigurationError, match="EVENTBUS_SCHEMAS names 'no_such_module'"):
         async with Bus(MEMORY, source="shop", settings=Settings(schemas=("no_such_module",))):
             pass
+
+
+# --- closing
+
+
+@pytest.mark.parametrize("place", [(Relay, "stop"), (EmbeddedTransport, "close")])
+async def test_a_cancelled_closing_closes_everything_and_the_bus_may_be_opened_again(
+    place: tuple[type, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed, recorder, at_this_place = bus_in(tmp_path), Recorder(), asyncio.Event()
+    close = getattr(*place)
+
+    async def told(of: object) -> None:
+        at_this_place.set()
+        await close(of)
+
+    async def use() -> None:
+        async with closed, closed.running(recorder.service):
+            await eventually(lambda: recorder.gets_something_from(closed))
+
+    monkeypatch.setattr(*place, told)
+    using = asyncio.create_task(use())
+    await at_this_place.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("eventbus")]
+    async with closed:
+        await closed.publish(OrderCreated(order_id=2))
 
 
 # --- running services
