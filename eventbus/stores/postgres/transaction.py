@@ -94,11 +94,9 @@ class Transactions:
         self._is_closed = True
         pool, self._pool = self._pool, None
         if pool is not None:
-            try:
+            with suppress(Exception):  # the pool has cut them then
                 async with asyncio.timeout(1.0):
                     await pool.close()
-            except (Exception, asyncio.CancelledError):  # noqa: BLE001  it is closed either way
-                pool.terminate()
 
     async def _begun(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
         begun = connection.transaction()

@@ -9,7 +9,10 @@ import asyncpg
 import pytest
 from asyncpg.transaction import Transaction
 
+from eventbus.databases.postgres.address import Address
+from eventbus.databases.postgres.database import connected
 from eventbus.store import StoreUnavailable, WrongTransaction
+from eventbus.stores.postgres.transaction import Transactions
 
 if TYPE_CHECKING:
     from eventbus.stores.postgres.store import PostgresStore
@@ -51,3 +54,35 @@ async def test_a_connection_on_which_nobody_knows_whether_a_transaction_began_is
     monkeypatch.undo()
 
     assert await backend() != before
+
+
+@pytest.mark.parametrize("of", ["a connection", "the pool of a store"])
+async def test_who_is_cancelled_while_connections_are_closed_is_so(
+    of: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, closing = Address.of(postgres_url), asyncio.Event()
+    close = asyncpg.Connection.close
+    connections: list[asyncpg.Connection] = []
+
+    async def told(connection: asyncpg.Connection, *, timeout: float | None = None) -> None:
+        connections.append(connection)
+        closing.set()
+        await close(connection, timeout=timeout)
+
+    async def use() -> None:
+        if of == "a connection":
+            async with connected(address, 10):
+                pass
+        else:
+            transactions = Transactions(address, 10)
+            async with transactions.transaction():
+                pass
+            await transactions.close()
+
+    monkeypatch.setattr(asyncpg.Connection, "close", told)
+    using = asyncio.create_task(use())
+    await closing.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert [connection.is_closed() for connection in connections] == [True]
