@@ -60,8 +60,15 @@ class Engine:
     @classmethod
     async def start(cls, path: str, options: EmbeddedOptions, clock: Clock) -> Engine:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
-        connection = await asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
-        engine = cls(path, options, clock, connection)
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
+        )
+        try:
+            await asyncio.wait({opening})
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)  # a locked file may take it long
+            raise
+        engine = cls(path, options, clock, opening.result())
         engine.writer.start(engine._tick, engine._on_commit)
         try:
             await engine.run(engine._tick)
@@ -199,3 +206,9 @@ class Engine:
         if (error := ended.exception()) is not None:
             self._log.warning("promotion.failed", error=str(error))
             asyncio.get_running_loop().call_later(_PAUSE_AFTER_TROUBLE, self._promote_soon)
+
+
+def _close_late(opening: asyncio.Future[sqlite3.Connection]) -> None:
+    """What its thread has opened for nobody."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -5,14 +5,18 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from eventbus.embedded import EmbeddedOptions, EmbeddedTransport
+from eventbus.embedded import EmbeddedOptions, EmbeddedTransport, engine
+from eventbus.embedded.database import open_writer
 from eventbus.errors import BrokerUnreachable, ConfigurationError
+from tests.support.eventually import eventually
 from tests.unit.embedded.conftest import OpenTransport
 from tests.unit.embedded.words import CHARGE, ORDERS, handling, order, send
 
@@ -147,3 +151,34 @@ async def test_a_place_that_may_not_be_written_is_named(
     said, _ = await process.communicate()
 
     assert f"cannot write {path}" in said.decode()
+
+
+async def test_an_opening_that_is_cancelled_leaves_no_connection_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun, may_end = threading.Event(), threading.Event()
+    opened: list[sqlite3.Connection] = []
+
+    def slowly(*how: Any) -> sqlite3.Connection:
+        begun.set()
+        may_end.wait(30)
+        opened.append(open_writer(*how))
+        return opened[0]
+
+    def is_closed() -> bool:
+        try:
+            opened[0].execute("SELECT 1")
+        except sqlite3.ProgrammingError:
+            return True
+        return False
+
+    monkeypatch.setattr(engine, "open_writer", slowly)
+    opening = asyncio.create_task(EmbeddedTransport(str(path)).open())
+    await eventually(begun.is_set)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert opened == []
+
+    may_end.set()
+    await eventually(lambda: opened and is_closed())
