@@ -19,7 +19,7 @@ from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.logs import get_logger
 from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.supervisor import Link
-from eventbus.rabbitmq.topology import Plan
+from eventbus.rabbitmq.topology import Names, Plan, is_of_another_namespace
 from eventbus.rabbitmq.wire import Wire
 
 _DIFFERS: Final = 406
@@ -30,13 +30,13 @@ _START_PAUSE: Final = 0.5
 """Seconds between the tries while the broker starts."""
 
 
-async def declare(link: Link, plan: Plan, *, within: float) -> None:
+async def declare(link: Link, names: Names, plan: Plan, *, within: float) -> None:
     """Raises `TopologyError` after all else was declared, or `BrokerUnreachable`.
 
     `within` bounds each answer, in seconds.
     """
     try:
-        problems = await _declare(link, plan, within)
+        problems = await _declare(link, names, plan, within)
     except Lost as loss:
         raise BrokerUnreachable(link.url, str(loss)) from loss
     if problems:
@@ -45,24 +45,28 @@ async def declare(link: Link, plan: Plan, *, within: float) -> None:
         raise TopologyError(name, problems[name] + also)
 
 
-async def _declare(link: Link, plan: Plan, within: float) -> dict[str, str]:
+async def _declare(link: Link, names: Names, plan: Plan, within: float) -> dict[str, str]:
     """What could not be declared, by name, and why."""
     wire = await link.channel(within=within)
     try:
         await _put(wire, [frame for _, frame in declarations(plan)], within)
     except Refused as refusal:
         get_logger("eventbus.rabbitmq").info("topology.refused", problem=str(refusal))
-        return await _one_by_one(link, plan, within)
+        return await _one_by_one(link, names, plan, within)
     finally:
         await wire.close()
     return {}
 
 
-async def _one_by_one(link: Link, plan: Plan, within: float) -> dict[str, str]:
+async def _one_by_one(link: Link, names: Names, plan: Plan, within: float) -> dict[str, str]:
     problems: dict[str, str] = {}
+    # Queues that may be another system's: bound to our exchanges, they would have it handle our events.
+    foreign: set[str] = set()
     wire = await link.channel(within=within)
     try:
         for name, frame in declarations(plan):
+            if name in foreign:
+                continue
             for attempt in range(1, _START_TRIES + 1):
                 try:
                     await _put(wire, [frame], within)
@@ -71,12 +75,19 @@ async def _one_by_one(link: Link, plan: Plan, within: float) -> dict[str, str]:
                     wire = await link.channel(within=within)
                     if refusal.code == _DIFFERS or attempt >= _tries(refusal, problems):
                         problems.setdefault(name, str(refusal))
+                        if isinstance(frame, Queue.Declare) and not _is_known_as_ours(refusal):
+                            foreign |= {name, names.dead_queue(name)}
                         break
                     if refusal.is_starting:
                         await asyncio.sleep(_START_PAUSE)
     finally:
         await wire.close()
     return problems
+
+
+def _is_known_as_ours(refusal: Refused) -> bool:
+    """Then it is bound all the same: what is published until somebody mends it waits there."""
+    return refusal.code == _DIFFERS and not is_of_another_namespace(refusal.problem)
 
 
 def _tries(refusal: Refused, problems: Mapping[str, str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from eventbus.rabbitmq.ask import Refused, ask
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.supervisor import Link
-from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue
+from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue, is_of_another_namespace
 from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import APPLY, Drift
 
@@ -21,6 +21,14 @@ _NOT_THE_HISTORY: Final = (
 _ANOTHER_S: Final = (
     "as it seems it is of another namespace: set EVENTBUS_NAMESPACE as for its workers, or give the service "
     "another name"
+)
+_NOBODY_S: Final = (
+    "nobody asks for it",
+    "unbind it, once no worker that was built with it runs any more",
+)
+_A_STRANGER_S: Final = (
+    "its exchange is none of this namespace, and what it brings is handled as if it were",
+    "unbind it with RabbitMQ's own tools, such as the page of the queue in its management",
 )
 _MAKE_IT_ANSWER: Final = "let the management API answer (EVENTBUS_MANAGEMENT_URL), then compare again"
 _ASK_AS_ANOTHER: Final = "compare as a user who may configure them"
@@ -73,7 +81,7 @@ def _mended(names: Names, queue: Queue, problem: str) -> str:
     """A queue is never to be deleted on the advice of somebody whose settings are wrong."""
     if queue.name == names.log:
         return _NOT_THE_HISTORY
-    return _ANOTHER_S if "x-dead-letter-exchange" in problem else _RECREATE
+    return _ANOTHER_S if is_of_another_namespace(problem) else _RECREATE
 
 
 def _differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
@@ -94,11 +102,12 @@ def _bindings(names: Names, plan: Plan, found: set[Binding]) -> Iterator[Drift]:
     exchanges = {exchange.name for exchange in plan.exchanges}
     queues = {queue.name for queue in plan.queues}
     for binding in sorted(
-        found.difference(plan.bindings), key=lambda each: (each.destination, each.routing_key)
+        found.difference(plan.bindings), key=lambda each: (each.destination, each.source, each.routing_key)
     ):
-        if binding.source in exchanges and binding.destination in queues:
-            fix = "unbind it, once no worker that was built with it runs any more"
-            yield Drift("unexpected", _describe(names, binding), "nobody asks for it", fix)
+        # The default exchange has no name, and every queue.
+        if binding.source and binding.destination in queues:
+            found_there, fix = _NOBODY_S if binding.source in exchanges else _A_STRANGER_S
+            yield Drift("unexpected", _describe(names, binding), found_there, fix)
     yield from _left_over_queues(names, queues, found)
 
 

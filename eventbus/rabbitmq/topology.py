@@ -216,6 +216,11 @@ def _queue_arguments(names: Names, queue: str, options: RabbitMQOptions) -> Argu
     }
 
 
+def is_of_another_namespace(problem: str) -> bool:
+    """Whether a queue that is there, and differs so, seems to be. It is what the broker compares first."""
+    return "x-dead-letter-exchange" in problem
+
+
 def _delay_arguments(names: Names, level: int) -> Arguments:
     return {**_NEVER_LOSING, "x-dead-letter-exchange": names.below(level), "x-message-ttl": 2**level * 1000}
 

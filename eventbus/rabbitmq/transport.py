@@ -168,7 +168,7 @@ class RabbitMQTransport:
         wanted = plan(self._names, topology, self._options)
         # In an alarm the broker reads nothing from a connection that has published; the other one goes on.
         link = self._consuming if topology.queues else self._publishing
-        await declare(link, wanted, within=self._options.answer_timeout)
+        await declare(link, self._names, wanted, within=self._options.answer_timeout)
 
     async def _restore(self, queue: str) -> None:
         """Only what this process has declared before: elsewhere a deploy step does it."""

@@ -13,7 +13,7 @@ import pytest
 
 from eventbus.errors import BrokerUnreachable, TopologyError
 from eventbus.transport import Drift, QueueSpec, Topology
-from tests.integration.rabbitmq.scene import BOTH, CHARGE, NOTIFY, an_event, receive, send
+from tests.integration.rabbitmq.scene import BOTH, CHARGE, NOTIFY, an_event, ids, receive, send
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.empty_vhost
@@ -90,6 +90,65 @@ async def test_a_queue_with_other_arguments_is_told_and_the_others_are_declared(
     assert {NOTIFY.name, "email.notify.dead", "events.log", "events.delay.27"} <= names
     await send(transport, an_event(1))
     assert len(await receive(transport, NOTIFY.name, 1)) == 1
+
+
+@pytest.mark.parametrize("also", [{}, {"delivery_limit": 7}], ids=["", "with another limit"])
+async def test_who_is_refused_the_queue_of_another_namespace_binds_nothing_to_it(
+    opened: OpenTransport, transport: RabbitMQTransport, also: dict[str, int]
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    async with opened(namespace="trial", **also) as trial:
+        with pytest.raises(TopologyError, match="x-dead-letter-exchange"):
+            await trial.apply(BOTH)
+
+        await send(trial, an_event(1))
+        await receive(trial, NOTIFY.name, 1)
+
+    assert await transport.diff(Topology((CHARGE,))) == []
+    await send(transport, an_event(2))
+    assert ids(await receive(transport, CHARGE.name, 1)) == ["evt_2"]
+
+
+async def test_who_may_not_declare_a_queue_binds_nothing_to_it(
+    opened: OpenTransport, transport: RabbitMQTransport, rabbitmq: Broker, vhost: str
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    theirs = {"configure": r"^trial(\..*)?$", "write": ".*", "read": ".*"}
+    rabbitmq.api("PUT", f"permissions/{vhost}/{rabbitmq.user}", theirs)
+    async with opened(namespace="trial") as trial:
+        with pytest.raises(TopologyError, match="ACCESS_REFUSED"):
+            await trial.apply(Topology((CHARGE,)))
+
+    assert await transport.diff(Topology((CHARGE,))) == []
+
+
+async def test_a_queue_of_our_own_with_another_limit_is_bound_while_it_waits_to_be_mended(
+    opened: OpenTransport, transport: RabbitMQTransport
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    async with opened(delivery_limit=5) as stricter:
+        with pytest.raises(TopologyError, match="x-delivery-limit"):
+            await stricter.apply(Topology((QueueSpec(CHARGE.name, ("order.created", "order.paid")),)))
+
+    await send(transport, an_event(1, routing_key="order.paid", event_type="order.paid"))
+    assert ids(await receive(transport, CHARGE.name, 1)) == ["evt_1"]
+
+
+@pytest.mark.parametrize("queue", ["payment.charge", "payment.charge.dead", "events.log"])
+async def test_a_binding_of_a_strangers_exchange_to_a_queue_of_ours_is_drift(
+    transport: RabbitMQTransport, amqp_url: str, queue: str
+) -> None:
+    await transport.apply(Topology((CHARGE,)))
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.exchange_declare("shop2", "topic")
+        channel.queue_bind(queue, "shop2", "order.*")
+
+    (drift,) = await transport.diff(Topology((CHARGE,)))
+
+    assert (drift.kind, drift.what) == ("unexpected", f"binding order.* → {queue} (of exchange shop2)")
+    assert "none of this namespace" in drift.found
+    assert drift.fix.startswith("unbind it with RabbitMQ's own tools")
 
 
 async def test_a_changed_queue_is_drift_that_names_the_argument(
