@@ -22,8 +22,7 @@ from eventbus.publisher import Publisher
 from eventbus.reading import Reading
 from eventbus.service import Member
 from eventbus.store import StoreUnavailable
-from eventbus.topic import matches
-from eventbus.transport import Delivery
+from eventbus.transport import PRUNE, Delivery
 from eventbus.value import made
 from eventbus.waiting import stopped
 
@@ -49,7 +48,7 @@ class Pipeline:
         self._handler = handler
         self._admission = admission
         self._stopping = asyncio.Event()
-        self._reading = Reading(codec, handler.read, handler.classes)
+        self._reading = Reading(codec, handler.read, handler.classes, self._refusal)
         self._queue = member.queue
         self._prepare = publisher.prepare
         self._retry = member.subscription.retry
@@ -209,10 +208,19 @@ class Pipeline:
         """What a replay brings to a subscription that wants none, or that is not bound for it."""
         if replay_id(delivery.message.headers) is None:
             return False
-        subscription = self._member.subscription
-        key = delivery.message.routing_key
-        return subscription.on_replay == "skip" or not any(
-            matches(each, key) for each in subscription.patterns
+        member = self._member
+        return member.subscription.on_replay == "skip" or not member.subscribes_to(
+            delivery.message.routing_key
+        )
+
+    def _refusal(self, event_type: str) -> str | None:
+        """Acked as if it were handled it would be lost to the version that subscribes to it."""
+        if self._member.subscribes_to(event_type):
+            return None
+        patterns = shorten(", ".join(self._member.subscription.patterns))
+        return (
+            f"this version of {self._queue} subscribes to {patterns}; another version bound its queue to "
+            f"{event_type}: redrive this when only that one runs, or unbind it with `{PRUNE}`"
         )
 
     def _context(self, readable: Sequence[Readable]) -> Context:

@@ -8,11 +8,13 @@ found by going the whole way: decode, then upcast.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Never
 
 from eventbus.codec import CONTENT_TYPE, Codec, Limits
 from eventbus.envelope import Envelope
+from eventbus.errors import Unreadable
 from eventbus.event import Event, major_of
+from eventbus.outcome import Reason
 from eventbus.plain_models import NamesOf, names_of
 from eventbus.strict_json import count_names, has_long_number
 from eventbus.transport import Message
@@ -22,20 +24,27 @@ _IN_THE_TIME: Final = 2
 """Colons of every timestamp, which RFC 3339 writes into its text unless they are escaped."""
 _LONGEST_REST: Final = 1024
 """Messages that are not tried after those before could not be read in one pass."""
+_MOST_TYPES: Final = 10_000
+"""Known at a time; those of one subscription to `#` are as many as publishers make them."""
 
 Wanted = Callable[[Envelope[dict[str, Any]]], Envelope[Any]]
 """The envelope with its data as the handler wants it; raises `Unreadable`."""
+Refusal = Callable[[str], str | None]
+"""Why events of a type are not for this subscription; None for those that are."""
 
 
 class Reading:
     """Of one subscription."""
 
-    def __init__(self, codec: Codec, wanted: Wanted, classes: Mapping[str, type[Event]]) -> None:
+    def __init__(
+        self, codec: Codec, wanted: Wanted, classes: Mapping[str, type[Event]], refusal: Refusal
+    ) -> None:
         """`classes`: that the handler takes, by event type; empty where it takes others."""
         self._codec = codec
         self._wanted = wanted
         self._classes = classes
-        self._plain: dict[str, _Plain | None] = {}
+        self._refusal = refusal
+        self._plain: dict[str, _Plain | _Refused | None] = {}
         """By event type; None where its class is not plain."""
 
     def read(self, message: Message) -> Envelope[Any]:
@@ -49,11 +58,32 @@ class Reading:
         decoded = self._codec.decode(message)
         return plain.read_decoded(decoded, message.body) or self._wanted(decoded)
 
-    def _plain_of(self, event_type: str) -> _Plain | None:
-        if event_type not in self._plain and (event := self._classes.get(event_type)) is not None:
-            names = names_of(event)
-            self._plain[event_type] = _Plain(event, names, self._codec.limits) if names else None
-        return self._plain.get(event_type)
+    def _plain_of(self, event_type: str) -> _Plain | _Refused | None:
+        if event_type not in self._plain:
+            if len(self._plain) >= _MOST_TYPES:
+                self._plain.clear()
+            self._plain[event_type] = self._seen_first(event_type)
+        return self._plain[event_type]
+
+    def _seen_first(self, event_type: str) -> _Plain | _Refused | None:
+        if (problem := self._refusal(event_type)) is not None:
+            return _Refused(problem)
+        event = self._classes.get(event_type)
+        names = None if event is None else names_of(event)
+        return _Plain(event, names, self._codec.limits) if event and names else None
+
+
+class _Refused:
+    """An event type that is not for this subscription. What else is wrong with a message is told first."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def read(self, _: Message) -> None:
+        return None
+
+    def read_decoded(self, _: Envelope[dict[str, Any]], __: bytes) -> Never:
+        raise Unreadable(Reason.UNKNOWN_TYPE, self._problem)
 
 
 class _Plain:

@@ -13,7 +13,7 @@ from eventbus.event import Event
 from eventbus.registry import Registry
 from eventbus.signature import Signature, read_signature
 from eventbus.subscription import NAME, AnySubscription, Subscription
-from eventbus.topic import MAX_TYPE_BYTES
+from eventbus.topic import MAX_TYPE_BYTES, matches
 from eventbus.transport import QueueSpec, Topology
 
 
@@ -34,6 +34,9 @@ class Member:
     def spec(self) -> QueueSpec:
         """What its queue has to be."""
         return QueueSpec(self.queue, self.subscription.patterns)
+
+    def subscribes_to(self, event_type: str) -> bool:
+        return any(matches(pattern, event_type) for pattern in self.subscription.patterns)
 
 
 class Service:

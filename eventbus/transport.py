@@ -150,6 +150,9 @@ class Topology:
 
 APPLY: Final = "eventbus topology apply"
 """In a fix: the command, to which whoever knows the services adds them."""
+PRUNE: Final = f"{APPLY} --prune"
+UNBIND: Final = f"once no worker that was built with it runs any more: {PRUNE}"
+"""The fix of a binding that a subscription does not have any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,13 @@ class Transport(Protocol):
 
     async def apply(self, topology: Topology) -> None:
         """Make it exist; changes nothing that is there. Raises `TopologyError` when what is there differs."""
+        ...
+
+    async def prune(self, topology: Topology) -> None:
+        """Unbind from these queues the patterns that it has not for them; what is in them stays.
+
+        Raises `ConfigurationError` where the broker does not tell what is bound.
+        """
         ...
 
     async def diff(self, topology: Topology) -> Sequence[Drift]: ...

@@ -64,24 +64,40 @@ def show_topology(common: Common, targets: Targets, schemas: tuple[str, ...] | N
 
 @topology.command("apply", short_help="Make what is missing.")
 @click.argument("targets", metavar="MODULE:SERVICE…", nargs=-1, required=True)
+@click.option(
+    "--prune", is_flag=True, help="Unbind from their queues what these services do not subscribe to any more."
+)
 @common_options
-def apply_topology(common: Common, targets: Targets) -> int:
+def apply_topology(common: Common, targets: Targets, prune: bool) -> int:  # noqa: FBT001
     """Make what is missing; change nothing that is there.
 
+    --prune unbinds from the queues of these services what they do not subscribe to: when no worker runs any
+    more that was built with it. What lies in the queues stays. On RabbitMQ it takes the management API.
+
     \b
-    Example:
+    Examples:
       eventbus topology apply services.payment.main:service --url amqp://admin:secret@localhost/
+      eventbus topology apply services.payment.main:service --prune
     """
     use_working_directory()
     services = load_services(targets)
-    made, left = asyncio.run(_apply(command_bus(settings_for(common), declare=False), services))
+    bus = command_bus(settings_for(common), declare=False)
+    mended, left = asyncio.run(_apply(bus, services, prune=prune))
+    made = [drift.what for drift in mended if drift.kind != "unexpected"]
+    unbound = [drift.what for drift in mended if drift.kind == "unexpected"]
     if common.output == "json":
-        print_json({"made": [drift.what for drift in made], "drift": _drifts_as_json(left)})
+        print_json(
+            {"made": made} | ({"unbound": unbound} if prune else {}) | {"drift": _drifts_as_json(left)}
+        )
         return ExitCode.DONE
-    for drift in made:
-        click.echo(f"made {drift.what}")
+    for what in made:
+        click.echo(f"made {what}")
+    for what in unbound:
+        click.echo(f"unbound {what}")
     if not made:
         note(f"nothing was missing for {_named(services)}")
+    if prune and not unbound:
+        note(f"nothing was bound that {_named(services)} does not subscribe to")
     if _known(left):
         note("what is there and differs was left as it is: eventbus topology diff shows it")
     return ExitCode.DONE
@@ -118,12 +134,16 @@ def diff_topology(common: Common, targets: Targets) -> int:
     return ExitCode.FAILED if differences else ExitCode.DONE
 
 
-async def _apply(bus: Bus, services: Sequence[Service]) -> tuple[list[Drift], Sequence[Drift]]:
-    """What was made, and what differs still."""
+async def _apply(
+    bus: Bus, services: Sequence[Service], *, prune: bool
+) -> tuple[list[Drift], Sequence[Drift]]:
+    """What was mended, and what differs still."""
     wanted = topology_of(services)
     async with bus:
         before = await bus.transport.diff(wanted)
         await bus.transport.apply(wanted)
+        if prune:
+            await bus.transport.prune(wanted)
         left = await bus.transport.diff(wanted)
     return [drift for drift in before if drift not in left], left
 

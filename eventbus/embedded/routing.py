@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Final
 
 from eventbus.embedded.transaction import Transaction
 from eventbus.errors import TopologyError
 from eventbus.topic import matches
-from eventbus.transport import APPLY, Drift, QueueSpec, Topology
+from eventbus.transport import APPLY, UNBIND, Drift, QueueSpec, Topology
 
 DEAD_SUFFIX: Final = ".dead"
 """The dead letters of a queue lie in one of their own, as on RabbitMQ, and can be consumed from there."""
 
 _MOST_ROUTES: Final = 10_000
 _QUEUE_ID: Final = "SELECT id FROM eventbus_queue WHERE name = ?"
+_UNBIND: Final = """
+    DELETE FROM eventbus_binding
+    WHERE queue = (SELECT id FROM eventbus_queue WHERE name = ?)
+    AND pattern NOT IN (SELECT value FROM json_each(?))
+"""
 
 
 class Routes:
@@ -70,11 +76,24 @@ def queue_id(connection: sqlite3.Connection, name: str) -> int:
 
 def apply(transaction: Transaction, topology: Topology) -> None:
     """Adds what is missing; several services each apply their own part."""
-    added = sum(_add(transaction.connection, queue) for queue in topology.queues)
-    if added:
-        # Random, not counted: a number that a rollback took back would be given to something else.
-        transaction.connection.execute("UPDATE eventbus_transport SET topology_version = random()")
-        transaction.topology_version = None
+    if sum(_add(transaction.connection, queue) for queue in topology.queues):
+        _changed(transaction)
+
+
+def prune(transaction: Transaction, topology: Topology) -> None:
+    """Removes the bindings of these queues that it has not; what is in them stays."""
+    before = transaction.connection.total_changes
+    transaction.connection.executemany(
+        _UNBIND, [(queue.name, json.dumps(queue.patterns)) for queue in topology.queues]
+    )
+    if transaction.connection.total_changes > before:
+        _changed(transaction)
+
+
+def _changed(transaction: Transaction) -> None:
+    # Random, not counted: a number that a rollback took back would be given to something else.
+    transaction.connection.execute("UPDATE eventbus_transport SET topology_version = random()")
+    transaction.topology_version = None
 
 
 def _add(connection: sqlite3.Connection, queue: QueueSpec) -> int:
@@ -110,7 +129,7 @@ def _differences(connection: sqlite3.Connection, queue: QueueSpec) -> list[Drift
             "unexpected",
             f"binding {pattern} → {queue.name}",
             "a binding that its subscription does not name",
-            f"subscribe {queue.name} to {pattern} again, or remove the binding: it still fills the queue",
+            UNBIND,
         )
         for pattern in found
         if pattern not in queue.patterns

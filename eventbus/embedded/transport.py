@@ -81,6 +81,9 @@ class EmbeddedTransport:
     async def apply(self, topology: Topology) -> None:
         await self._open_engine.run(lambda transaction: routing.apply(transaction, topology), durable=True)
 
+    async def prune(self, topology: Topology) -> None:
+        await self._open_engine.run(lambda transaction: routing.prune(transaction, topology), durable=True)
+
     async def diff(self, topology: Topology) -> Sequence[Drift]:
         return await self._open_engine.read(lambda connection: routing.diff(connection, topology))
 

@@ -10,7 +10,7 @@ from eventbus.rabbitmq.management import Management, ManagementUnavailable
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue, is_of_another_namespace
 from eventbus.rabbitmq.wire import Wire
-from eventbus.transport import APPLY, Drift
+from eventbus.transport import APPLY, UNBIND, Drift
 
 _RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {APPLY}"
 _DECLARE_ANEW: Final = f"delete it, then {APPLY}, for every service: its bindings go with it"
@@ -22,10 +22,7 @@ _ANOTHER_S: Final = (
     "as it seems it is of another namespace: set EVENTBUS_NAMESPACE as for its workers, or give the service "
     "another name"
 )
-_NOBODY_S: Final = (
-    "nobody asks for it",
-    "unbind it, once no worker that was built with it runs any more",
-)
+_NOBODY_S: Final = "nobody asks for it", UNBIND
 _A_STRANGER_S: Final = (
     "its exchange is none of this namespace, and what it brings is handled as if it were",
     "unbind it with RabbitMQ's own tools, such as the page of the queue in its management",
@@ -51,7 +48,7 @@ async def diff(link: Link, management: Management, names: Names, plan: Plan, *, 
     return [
         *_exchanges(plan, {each["name"]: each for each in exchanges}),
         *_queues(names, plan, {each["name"]: each for each in queues}),
-        *_bindings(names, plan, set(_read_bindings(bindings))),
+        *_bindings(names, plan, set(read_bindings(bindings))),
     ]
 
 
@@ -90,7 +87,7 @@ def _differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> I
             yield f"{name} is {found.get(name, 'not set')}, not {wanted.get(name, 'unset')}"
 
 
-def _read_bindings(found: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
+def read_bindings(found: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
     for each in found:
         yield Binding(each["source"], each["routing_key"], each["destination"], to=each["destination_type"])
 

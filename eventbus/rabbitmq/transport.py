@@ -21,6 +21,7 @@ from eventbus.rabbitmq.inspection import inspect
 from eventbus.rabbitmq.log import LOG_LAG, Log
 from eventbus.rabbitmq.management import Management
 from eventbus.rabbitmq.options import RabbitMQOptions
+from eventbus.rabbitmq.prune import prune
 from eventbus.rabbitmq.publisher import ConfirmedPublisher, parcel
 from eventbus.rabbitmq.settling import Settler
 from eventbus.rabbitmq.spreading import Spread
@@ -91,6 +92,14 @@ class RabbitMQTransport:
     async def apply(self, topology: Topology) -> None:
         self._applied.update({queue.name: queue for queue in topology.queues})
         await self._declare(topology)
+
+    async def prune(self, topology: Topology) -> None:
+        wanted = plan(self._names, topology, self._options)
+        within = self._options.answer_timeout
+        try:
+            await prune(self._publishing, self._management, self._names, topology, wanted, within=within)
+        except (Lost, Refused) as error:
+            self._raise("topology", error)
 
     async def diff(self, topology: Topology) -> Sequence[Drift]:
         wanted = plan(self._names, topology, self._options)

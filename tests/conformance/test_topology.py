@@ -105,6 +105,36 @@ async def test_applying_adds_what_is_missing(transport: Transport) -> None:
         assert drive.ids(await drive.contents(transport, queue)) == drive.ids(sent)
 
 
+async def test_pruning_unbinds_what_a_queue_is_not_to_get_any_more_and_nothing_else(
+    transport: Transport,
+) -> None:
+    await transport.apply(drive.topology(**{CHARGE: ["order.*", ORDER_CREATED], NOTIFY: ["order.*"]}))
+    before = drive.a_message("order.paid")
+    await drive.send(transport, before)
+
+    await transport.prune(CHARGE_ALONE)
+
+    assert list(await transport.diff(CHARGE_ALONE)) == []
+    assert list(await transport.patterns(CHARGE)) == [ORDER_CREATED]
+    assert list(await transport.patterns(NOTIFY)) == ["order.*"]
+    unwanted = [drive.a_message("order.paid"), drive.a_message("order.paid", delay=1.0)]
+    wanted = [drive.a_message(), drive.a_message("order.paid", queue=CHARGE)]
+    wanted += [drive.a_message(delay=2.0), drive.a_message("order.paid", queue=CHARGE, delay=2.0)]
+    await drive.send(transport, *unwanted, *wanted)
+    async with transport.consume(CHARGE, prefetch=10) as consumption:
+        assert sorted(drive.ids(await drive.collect(consumption, 5))) == sorted(drive.ids([before, *wanted]))
+    assert drive.ids(await drive.contents(transport, NOTIFY)) == drive.ids(
+        [before, unwanted[0], wanted[0], unwanted[1], wanted[2]]
+    )
+
+
+async def test_there_is_nothing_to_prune_where_nothing_was_applied(transport: Transport) -> None:
+    await transport.apply(Topology())
+    await transport.prune(CHARGE_ALONE)
+
+    assert list(await transport.queues()) == []
+
+
 @ACROSS_PROCESSES
 async def test_two_transports_apply_the_same_at_once(
     transport_factory: TransportFactory, transport: Transport

@@ -140,7 +140,7 @@ class CountingCodec(Codec):
 
 def reading_of(event: type[Event]) -> tuple[Reading, CountingCodec]:
     codec = CountingCodec()
-    reading = Reading(codec, partial(wanted, event), {event.__event_type__: event})
+    reading = Reading(codec, partial(wanted, event), {event.__event_type__: event}, lambda _: None)
     return reading, codec
 
 

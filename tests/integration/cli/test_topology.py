@@ -62,6 +62,32 @@ def test_apply_tells_people_what_it_made(cli: Cli):
     assert cli("topology", "diff", "shop:payment").err == "no drift: everything is as payment needs it\n"
 
 
+def test_prune_unbinds_what_is_not_subscribed_to_any_more_and_diff_names_it(everywhere: Cli):
+    everywhere("topology", "apply", "shop:both")
+    narrowed = (everywhere.directory / "shop.py").read_text().replace('"payment.*"', '"payment.sent"')
+    (everywhere.directory / "shop.py").write_text(narrowed)
+    told = "binding payment.* → email.send_invoice"
+
+    drifts = json.loads(everywhere("topology", "diff", "shop:both", "--output", "json").out)["drift"]
+    (fix,) = {drift["fix"] for drift in drifts if drift["kind"] == "unexpected"}
+    assert fix.endswith(": eventbus topology apply shop:both --prune")
+    kept = everywhere("topology", "apply", "shop:both")
+    assert told not in kept.out
+    pruned = everywhere("topology", "apply", "shop:both", "--prune")
+    again = everywhere("topology", "apply", "shop:both", "--prune", "--output", "json")
+
+    assert (pruned.code, pruned.out.splitlines()[0]) == (0, f"unbound {told}")
+    assert json.loads(again.out) == {"made": [], "unbound": [], "drift": []}
+
+
+def test_prune_without_the_management_api_says_what_it_needs(cli: Cli, amqp_url: str):
+    blind = {"EVENTBUS_MANAGEMENT_URL": "http://127.0.0.1:9"}
+    done = cli("topology", "apply", "shop:payment", "--prune", "--url", amqp_url, **blind)
+
+    assert done.code == 2
+    assert "Set EVENTBUS_MANAGEMENT_URL" in done.err
+
+
 def test_diff_finds_a_queue_that_was_changed_by_hand(cli: Cli, amqp_url: str):
     cli("topology", "apply", "shop:payment", "--url", amqp_url)
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
