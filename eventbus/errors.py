@@ -155,6 +155,16 @@ class PublishRefused(SendFailed):
     _until: ClassVar = "that is mended"
 
 
+class QueueMissing(PublishRefused):
+    """A message was for the queue of one subscription alone, and that is not there."""
+
+    def _advice(self) -> str:
+        return (
+            "That queue is not there: start its worker, which declares it, or run `eventbus topology apply` "
+            "for its service, and try again."
+        )
+
+
 class BrokerUnreachable(SendFailed):
     """No connection to the broker."""
 

@@ -167,6 +167,15 @@ class Drift:
     fix: str
 
 
+def left_over(queue: str) -> Drift:
+    """A queue of one of the services that none of its subscriptions has."""
+    fix = (
+        f"handle what is in it, and what is in {queue}.dead, then delete both: docs/how-to/operate.md, "
+        '"Renaming or splitting a subscription"'
+    )
+    return Drift("unexpected", f"queue {queue}", "no subscription has it, and nobody empties it", fix)
+
+
 class Consumption(Protocol):
     """Consuming from one queue: `async with transport.consume(…) as consumption: async for batch in …`.
 

@@ -12,7 +12,14 @@ from eventbus.embedded.database import BUSY, NO_CODE
 from eventbus.embedded.engine import Engine
 from eventbus.embedded.sending import Parcel, parcel
 from eventbus.embedded.transaction import Operation, WriteFailed
-from eventbus.errors import BrokerUnreachable, PublishRefused, PublishTimeout, SendFailed, SendFate
+from eventbus.errors import (
+    BrokerUnreachable,
+    PublishRefused,
+    PublishTimeout,
+    QueueMissing,
+    SendFailed,
+    SendFate,
+)
 from eventbus.transport import Message
 
 _PIECE: Final = 500
@@ -83,7 +90,7 @@ class Publishing:
             case None:
                 known = zip(self._messages, fates, strict=True)
                 missing = sorted({str(m.queue) for m, fate in known if fate is SendFate.NOT_SENT})
-                return PublishRefused(f"{url} has no queue {', '.join(missing)}", fates)
+                return QueueMissing(f"{url} has no queue {', '.join(missing)}", fates)
             case WriteFailed(code=code, problem=problem) if code in (*BUSY, NO_CODE):
                 return BrokerUnreachable(url, problem, fates)
             case WriteFailed(code=sqlite3.SQLITE_FULL):

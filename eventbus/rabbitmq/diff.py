@@ -7,10 +7,11 @@ from typing import Any, Final, cast
 
 from eventbus.rabbitmq.ask import Refused, ask
 from eventbus.rabbitmq.management import Management, ManagementUnavailable
+from eventbus.rabbitmq.stats import with_dead_letters
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Binding, Exchange, Names, Plan, Queue, is_of_another_namespace
 from eventbus.rabbitmq.wire import Wire
-from eventbus.transport import APPLY, UNBIND, Drift
+from eventbus.transport import APPLY, UNBIND, Drift, left_over
 
 _RECREATE: Final = f"arguments never change: stop its consumers, empty and delete it, then {APPLY}"
 _DECLARE_ANEW: Final = f"delete it, then {APPLY}, for every service: its bindings go with it"
@@ -109,17 +110,18 @@ def _bindings(names: Names, plan: Plan, found: set[Binding]) -> Iterator[Drift]:
 
 
 def _left_over_queues(names: Names, queues: set[str], found: Iterable[Binding]) -> Iterator[Drift]:
-    """Queues of the same services that still fill, with no subscription to empty them."""
+    """Queues of the same services with no subscription to empty them, and dead letters that outlived one."""
     services = {queue.rpartition(".")[0] for queue in queues} - {""}
-    filled = {binding.destination for binding in found if binding.source == names.events}
-    for queue in sorted(filled - queues):
+    there = {each.destination for each in found if each.source in {names.events, names.redeliver}}
+    dead = with_dead_letters(names, [(each.destination, each.source, each.routing_key) for each in found])
+    for queue in sorted((there | dead) - queues):
         if queue.rpartition(".")[0] in services:
-            yield Drift(
-                "unexpected",
-                f"queue {queue}",
-                "bound, but no subscription",
-                "handle what is in it, then delete it",
-            )
+            yield left_over(queue) if queue in there else _only_dead_letters(queue, names.dead_queue(queue))
+
+
+def _only_dead_letters(queue: str, dead_queue: str) -> Drift:
+    fix = f"look at them: eventbus dead list {queue}. When none is wanted any more, delete it"
+    return Drift("unexpected", f"queue {dead_queue}", "dead letters of no subscription", fix)
 
 
 def _describe(names: Names, binding: Binding) -> str:

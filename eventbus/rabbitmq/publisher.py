@@ -14,7 +14,9 @@ from eventbus.errors import (
     InvalidEvent,
     PublishRefused,
     PublishTimeout,
+    QueueMissing,
     SendFailed,
+    SendFate,
     shorten,
 )
 from eventbus.rabbitmq.ask import Lost, Refused
@@ -74,9 +76,11 @@ class ConfirmedPublisher:
         finally:
             self.underway -= len(parcels)
         if call.refusals:
-            first = call.refusals[min(call.refusals)]
-            many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {first}"
-            raise PublishRefused(many, call.fates)
+            first = min(call.refusals)
+            many = f"{len(call.refusals)} of {len(parcels)} refused by {self._url}: {call.refusals[first]}"
+            # Returned is only what is for one queue; the one that is full may have taken it all the same.
+            is_returned = call.fates[first] is SendFate.NOT_SENT
+            raise (QueueMissing if is_returned else PublishRefused)(many, call.fates)
 
     def _more(self, timeout: float, patience: float) -> More:
         """A broker that has confirmed something since is there, and busy with what came before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +17,9 @@ from eventbus.rabbitmq.wire import Wire
 from eventbus.transport import QueueStats
 
 _NOT_FOUND: Final = 404
-_SUBSCRIPTION: Final = re.compile(r"[a-z_][a-z0-9_-]*\.[a-z_][a-z0-9_-]*", re.IGNORECASE | re.ASCII)
-"""`<service>.<handler>`. What else is bound there is nobody's subscription, and may not even have a name that
-the driver can ask for."""
+_SUBSCRIPTION: Final = re.compile(r"[a-z_][a-z0-9_-]*\.[a-z_][a-z0-9_-]*(\.dead)?", re.IGNORECASE | re.ASCII)
+"""`<service>.<handler>`, and where its dead letters lie. What else is bound there is nobody's, and may not
+even have a name that the driver can ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,18 @@ async def queue_stats(
 
 
 async def subscription_queues(management: Management, names: Names) -> list[str]:
-    """Every subscription's queue is bound to the exchange for one queue alone, by its own name."""
-    return sorted(
-        queue for queue, source, _ in await _bindings(management, names) if source == names.redeliver
-    )
+    """Every subscription's queue is bound to the exchange for one queue alone, by its own name.
+
+    So is that of its dead letters to theirs; it may be all that is left of a subscription.
+    """
+    bindings = await _bindings(management, names)
+    queues = {queue for queue, source, _ in bindings if source == names.redeliver}
+    return sorted(queues | with_dead_letters(names, bindings))
+
+
+def with_dead_letters(names: Names, bindings: Iterable[tuple[str, str, str]]) -> set[str]:
+    """The queues whose dead letters have a place, whether or not they are there themselves."""
+    return {key for queue, source, key in bindings if source == names.dead and queue == names.dead_queue(key)}
 
 
 async def patterns_of(management: Management, names: Names, queue: str) -> list[str]:

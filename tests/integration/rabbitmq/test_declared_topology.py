@@ -188,15 +188,6 @@ def known(drifts: Sequence[Drift]) -> Sequence[Drift]:
     return [drift for drift in drifts if drift.kind != "unknown"]
 
 
-async def test_a_queue_whose_subscription_is_gone_is_drift(transport: RabbitMQTransport) -> None:
-    refund = QueueSpec("payment.refund", ("order.cancelled",))
-    await transport.apply(Topology((CHARGE, refund, NOTIFY)))
-
-    drifts = await transport.diff(Topology((CHARGE,)))
-
-    assert [(drift.kind, drift.what) for drift in drifts] == [("unexpected", "queue payment.refund")]
-
-
 async def test_without_the_management_api_drift_of_queues_is_still_found(
     transport: RabbitMQTransport, opened: OpenTransport, rabbitmq: Broker, vhost: str
 ) -> None:
