@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eventbus.cli.dead_acting import Wanted, act, look, opened, show_which
+from eventbus.cli.dead_acting import Wanted, act, look, opened, show_which, tell_unattended
 from eventbus.cli.dead_edit import Editing, edit_and_redrive
 from eventbus.cli.dead_options import acting_options, audit_option, must_be_able_to_ask, selection_options
 from eventbus.cli.dead_view import Distribution, group_as_json, groups_table, whole, write
@@ -177,7 +177,7 @@ def redrive_dead(  # noqa: PLR0913, PLR0917  one for each option
     async def carry(letters: DeadLetters, progress: Progress) -> Moved:
         return await letters.redrive(selection, limit=limit, rate=rate, progress=progress)
 
-    return act(wanted, "redrive", "redriven", carry, yes=yes)
+    return act(wanted, "redrive", "redriven", carry, yes=yes, tell=tell_unattended)
 
 
 @dead.command("discard", short_help="Remove them for good.")

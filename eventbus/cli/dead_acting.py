@@ -35,6 +35,8 @@ class Wanted:
 
 Carry = Callable[[DeadLetters, Callable[[Moved], None]], Awaitable[Moved]]
 """Redrives or discards, and says how far it has come."""
+Tell = Callable[[str, Moved], None]
+"""What else is to be said of what was done with a subscription."""
 
 
 @asynccontextmanager
@@ -93,7 +95,9 @@ def show_which(wanted: Wanted) -> int:
     return count
 
 
-def act(wanted: Wanted, doing: str, done: str, carry: Carry, *, yes: bool) -> ExitCode:
+def act(
+    wanted: Wanted, doing: str, done: str, carry: Carry, *, yes: bool, tell: Tell = lambda _, __: None
+) -> ExitCode:
     """Ask, unless told not to, and do it. `doing` and `done`: in words, `redrive` and `redriven`."""
     if not yes:
         count = asyncio.run(look(wanted, lambda _: None))
@@ -101,7 +105,14 @@ def act(wanted: Wanted, doing: str, done: str, carry: Carry, *, yes: bool) -> Ex
             return _nothing(wanted)
         ask(f"{doing} {count} of the dead letters of {wanted.subscription}?")
     moved = asyncio.run(_carry_out(wanted, doing, carry))
+    tell(wanted.subscription, moved)
     return _report(wanted, moved, done)
+
+
+def tell_unattended(subscription: str, moved: Moved) -> None:
+    """Of a redrive: somebody who has renamed a handler would wait for nothing."""
+    if moved.done and not moved.consumers:
+        note(f"nobody consumes {subscription} now: there they wait until a worker has it")
 
 
 async def _carry_out(wanted: Wanted, doing: str, carry: Carry) -> Moved:

@@ -10,7 +10,7 @@ import click
 
 from eventbus.bus import Bus
 from eventbus.cli.connection import command_bus, settings_for
-from eventbus.cli.dead_acting import opened, unsure
+from eventbus.cli.dead_acting import opened, tell_unattended, unsure
 from eventbus.cli.dead_options import ask
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
 from eventbus.cli.options import Common
@@ -96,6 +96,7 @@ async def _replace(editing: Editing, correction: Correction) -> Moved:
 
 
 def _report(editing: Editing, correction: Correction, moved: Moved) -> ExitCode:
+    tell_unattended(editing.subscription, moved)
     if moved.done or moved.unsure:
         if editing.common.output == "json":
             print_json({"event_id": correction.event_id, "causation_id": editing.id})

@@ -47,6 +47,8 @@ class Moved:
     others: int = 0
     """So many took from the same dead letters when it began. What they held may be counted nowhere, and
     therefore not in `missing` either."""
+    consumers: int = 0
+    """How many took from the subscription's own queue when it began."""
     failures: list[tuple[str, EventBusError]] = field(default_factory=list[tuple[str, EventBusError]])
     """Those that stay, by their id, and why."""
     stopped: EventBusError | None = None
@@ -96,7 +98,7 @@ class Move:
         """
         moved = self._moved
         before = await self._stats()
-        lying, moved.others = before.dead, before.dead_consumers
+        lying, moved.others, moved.consumers = before.dead, before.dead_consumers, before.consumers
         is_over = False
         try:
             while not is_over:

@@ -9,13 +9,19 @@ from typing import Final
 from eventbus.embedded.transaction import Transaction
 from eventbus.errors import TopologyError
 from eventbus.topic import matches
-from eventbus.transport import APPLY, UNBIND, Drift, QueueSpec, Topology
+from eventbus.transport import APPLY, UNBIND, Drift, QueueSpec, Topology, left_over
 
 DEAD_SUFFIX: Final = ".dead"
 """The dead letters of a queue lie in one of their own, as on RabbitMQ, and can be consumed from there."""
 
 _MOST_ROUTES: Final = 10_000
 _QUEUE_ID: Final = "SELECT id FROM eventbus_queue WHERE name = ?"
+_NOT_EMPTY: Final = """
+    SELECT name FROM eventbus_queue q WHERE dead_letters IS NOT NULL AND (
+        EXISTS (SELECT 1 FROM eventbus_binding WHERE queue = q.id)
+        OR EXISTS (SELECT 1 FROM eventbus_delivery WHERE queue IN (q.id, q.dead_letters))
+    ) ORDER BY name
+"""
 _UNBIND: Final = """
     DELETE FROM eventbus_binding
     WHERE queue = (SELECT id FROM eventbus_queue WHERE name = ?)
@@ -110,7 +116,16 @@ def _add(connection: sqlite3.Connection, queue: QueueSpec) -> int:
 
 
 def diff(connection: sqlite3.Connection, topology: Topology) -> list[Drift]:
-    return [drift for queue in topology.queues for drift in _differences(connection, queue)]
+    differences = [drift for queue in topology.queues for drift in _differences(connection, queue)]
+    return differences + [left_over(queue) for queue in _left_over_queues(connection, topology)]
+
+
+def _left_over_queues(connection: sqlite3.Connection, topology: Topology) -> list[str]:
+    """Of the same services, with no subscription here, while they are filled or have something in them."""
+    known = {queue.name for queue in topology.queues}
+    services = {queue.rpartition(".")[0] for queue in known}
+    filled = [name for (name,) in connection.execute(_NOT_EMPTY)]
+    return [name for name in filled if name not in known and name.rpartition(".")[0] in services]
 
 
 def _differences(connection: sqlite3.Connection, queue: QueueSpec) -> list[Drift]:

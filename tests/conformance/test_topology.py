@@ -84,6 +84,17 @@ async def test_a_binding_that_nobody_asked_for_is_drift(transport: Transport) ->
     assert all(drift.kind == "unexpected" and "order.paid" in drift.what and drift.fix for drift in drifts)
 
 
+async def test_a_queue_of_a_service_that_no_subscription_has_any_more_is_drift(transport: Transport) -> None:
+    before = drive.topology(**{"payment.refund": [ORDER_CREATED], CHARGE: [ORDER_CREATED], NOTIFY: ["#"]})
+    await transport.apply(before)
+
+    (drift,) = await transport.diff(CHARGE_ALONE)
+
+    assert (drift.kind, drift.what) == ("unexpected", "queue payment.refund")
+    assert "payment.refund.dead" in drift.fix
+    assert list(await transport.diff(before)) == []
+
+
 async def test_looking_for_drift_changes_nothing(transport: Transport) -> None:
     await transport.apply(CHARGE_ALONE)
 

@@ -22,6 +22,20 @@ async def test_five_first_and_then_the_rest(place):
     assert drive.ids(await drive.contents(place.transport, CHARGE)) == sent
 
 
+async def test_a_redrive_to_a_queue_that_nobody_consumes_says_so(place):
+    await place.give_up(2)
+
+    alone = await place.run("redrive", CHARGE, "--limit", "1", "--yes")
+    async with place.transport.consume(CHARGE, prefetch=1):
+        attended = await place.run("redrive", CHARGE, "--yes")
+
+    assert alone.err.splitlines() == [
+        f"nobody consumes {CHARGE} now: there they wait until a worker has it",
+        "1 redriven",
+    ]
+    assert attended.err.splitlines() == ["1 redriven"]
+
+
 async def test_a_redrive_that_is_killed_loses_none(place):
     sent = await place.give_up(300)
 
