@@ -25,6 +25,19 @@ async def stopped(stop: asyncio.Event, *, within: float) -> bool:
         return stop.is_set()
 
 
+async def carried_out(ending: Coroutine[Any, Any, None]) -> None:
+    """Return when it is done. Who is cancelled meanwhile leaves at once, and it goes on by itself: it has to
+    end some time, and to raise nothing."""
+    going_on = asyncio.create_task(ending)
+    _going_on.add(going_on)
+    going_on.add_done_callback(_going_on.discard)
+    await asyncio.shield(going_on)
+
+
+_going_on: Final[set[asyncio.Task[None]]] = set()
+"""The event loop itself holds on to no task."""
+
+
 async def done_before(stop: asyncio.Event, coroutine: Coroutine[Any, Any, object]) -> bool:
     """Whether it has succeeded before `stop`; otherwise it is cancelled, and has ended. Raises its error."""
     doing, stopping = asyncio.ensure_future(coroutine), asyncio.ensure_future(stop.wait())

@@ -18,6 +18,7 @@ from eventbus.rabbitmq.settling import Settler
 from eventbus.rabbitmq.supervisor import Link, LinkState, Pauses
 from eventbus.rabbitmq.topology import Names
 from eventbus.transport import Delivery
+from eventbus.waiting import carried_out
 
 Restore = Callable[[str], Awaitable[None]]
 """Declares a queue again that has gone."""
@@ -74,7 +75,10 @@ class RabbitMQConsumption:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What was handed over and not settled goes back to the queue."""
+        """What was handed over and not settled goes back to the queue, also when this is cancelled."""
+        await carried_out(self._leave())
+
+    async def _leave(self) -> None:
         await self._end()
         if self._intake is not None and not await self._intake.close():
             self.losses += 1

@@ -176,8 +176,12 @@ class Log:
 
     async def _open(self, start: LogStart, until: int | None, *, within: float) -> _Reader:
         reader = await _Reader.open(self, start, until, within=within)
-        if until is None or not isinstance(start, datetime) or await reader.has_begun(within=_QUIET):
-            return reader
+        try:
+            if until is None or not isinstance(start, datetime) or await reader.has_begun(within=_QUIET):
+                return reader
+        except asyncio.CancelledError:
+            await reader.close()
+            raise
         # There is something before `until`, and nothing after that time by the broker's clock, which may be
         # behind ours: rather too much than too little.
         await reader.close()

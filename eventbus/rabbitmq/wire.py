@@ -20,6 +20,7 @@ from eventbus.rabbitmq.ask import Lost, ask, meaning
 from eventbus.rabbitmq.listening import OnArrival, OnConfirm, OnReturn, OnRoom, nobody
 from eventbus.rabbitmq.stream import HotStream
 from eventbus.rabbitmq.tap import Tap
+from eventbus.waiting import carried_out
 
 CLOSE_TIMEOUT: Final = 5.0
 _USUAL_FRAME: Final = 131_072
@@ -119,9 +120,12 @@ class Wire:
             self.lost.set_result(reason)
 
     async def close(self) -> None:
-        """What was delivered and not settled goes back to its queue."""
+        """What was delivered and not settled goes back to its queue, also when this is cancelled."""
         self.end(Lost("closed"))
         self._stream.flush()
+        await carried_out(self._close())
+
+    async def _close(self) -> None:
         try:
             await ask(self.channel.close(), within=CLOSE_TIMEOUT)
         except Exception as error:  # noqa: BLE001  it is going away, one way or the other

@@ -138,6 +138,30 @@ async def test_a_cancelled_consumer_leaves_the_transport_usable(transport: Trans
     assert drive.ids(await drive.contents(transport, CHARGE)) == drive.ids(sent)
 
 
+async def test_an_end_of_consuming_that_is_cancelled_gives_back_what_it_held(transport: Transport) -> None:
+    await transport.apply(CHARGE_ALONE)
+    sent = drive.some_messages(1)
+    await drive.send(transport, *sent)
+    for turns in (0, 1, 2, 5, 10, 20):
+        holding, enough = asyncio.Event(), asyncio.Event()
+        consuming = asyncio.create_task(_hold_one(transport, holding, enough))
+        await asyncio.wait_for(holding.wait(), sizes.PATIENCE)
+        enough.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        consuming.cancel()
+        await asyncio.wait({consuming})
+
+    assert drive.ids(await drive.contents(transport, CHARGE)) == drive.ids(sent)
+
+
+async def _hold_one(transport: Transport, holding: asyncio.Event, enough: asyncio.Event) -> None:
+    async with transport.consume(CHARGE, prefetch=2) as consumption:
+        await drive.take(consumption, 1)
+        holding.set()
+        await enough.wait()
+
+
 async def _consume_all(transport: Transport) -> None:
     async with transport.consume(CHARGE, prefetch=2) as consumption:
         await drive.take(consumption, 1)
