@@ -230,10 +230,11 @@ class Reject(EventBusError):
 class TopologyError(EventBusError):
     """The broker refuses an exchange, queue or binding; `name` is the one, `problem` what it said."""
 
-    def __init__(self, name: str, problem: str) -> None:
+    def __init__(self, name: str, problem: str, advice: str = "") -> None:
         self.name = name
         self.problem = problem
-        super().__init__(f"{name}: {problem}. `eventbus topology diff` shows every difference and its fix.")
+        advice = advice or "`eventbus topology diff` shows every difference and its fix."
+        super().__init__(f"{name}: {problem}. {advice}")
 
 
 class LogReplaced(EventBusError):

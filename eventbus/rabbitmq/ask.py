@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiormq.exceptions import AMQPError, ConnectionClosed, ConnectionInternalError
 
-from eventbus.errors import describe
+from eventbus.errors import TopologyError, describe
 
 Answer = TypeVar("Answer")
+
+TOO_MANY_CHANNELS: Final = "number of channels"
+"""So RabbitMQ says, whichever limit it is."""
+_FEWER_CHANNELS: Final = (
+    "Each subscription takes one: have fewer in one process, or allow more (`channel_max` in rabbitmq.conf, "
+    "or the user's limit `max-channels`)."
+)
 
 
 class Lost(Exception):
@@ -33,6 +40,15 @@ class Refused(Exception):
         self.code = code
         self.problem = problem
         super().__init__(f"{code} {problem}")
+
+    def concerning(self, name: str) -> TopologyError:
+        """What it is to whoever had to do with `name`."""
+        return TopologyError(name, str(self), _FEWER_CHANNELS if self.is_of_channels else "")
+
+    @property
+    def is_of_channels(self) -> bool:
+        """One more would be more than a connection or a user may have."""
+        return TOO_MANY_CHANNELS in self.problem
 
     @property
     def is_starting(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from eventbus.errors import BrokerUnreachable, TopologyError, describe
+from eventbus.errors import BrokerUnreachable, describe
 from eventbus.logs import get_logger
 from eventbus.outcome import Outcome
 from eventbus.rabbitmq.ask import Lost, Refused, ask
@@ -66,7 +66,7 @@ class RabbitMQConsumption:
         try:
             intake = await self._begin(within=self._options.connect_timeout)
         except Refused as refusal:
-            raise TopologyError(f"queue {self._queue}", str(refusal)) from refusal
+            raise refusal.concerning(f"queue {self._queue}") from refusal
         except Lost as loss:
             raise BrokerUnreachable(self._link.url, str(loss)) from loss
         self._keeper = asyncio.create_task(self._keep(intake), name=f"consume {self._queue}")

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 from eventbus.rabbitmq.arrival import Arrival
-from eventbus.rabbitmq.ask import Lost, ask
+from eventbus.rabbitmq.ask import Lost, Refused, ask
 from eventbus.rabbitmq.death import dead_message_of
 from eventbus.rabbitmq.supervisor import Link
 from eventbus.rabbitmq.topology import Names
@@ -95,7 +95,7 @@ async def _back_in_queue(link: Link, dead: str, count: int, within: float) -> No
     """The broker answers to closing before they are back; whoever looks next shall find them."""
     try:
         wire = await link.channel(within=within)
-    except Lost:
+    except (Lost, Refused):
         return  # they are back when the broker is
     try:
         async with asyncio.timeout(_QUIET):

@@ -39,6 +39,8 @@ async def declare(link: Link, names: Names, plan: Plan, *, within: float) -> Non
         problems = await _declare(link, names, plan, within)
     except Lost as loss:
         raise BrokerUnreachable(link.url, str(loss)) from loss
+    except Refused as refusal:
+        raise refusal.concerning("topology") from refusal
     if problems:
         name, *others = problems
         also = f"; refused too: {', '.join(others)}" if others else ""

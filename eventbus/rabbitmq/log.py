@@ -134,7 +134,7 @@ class Log:
         except Refused as refusal:
             if refusal.is_starting:
                 raise BrokerUnreachable(self.link.url, str(refusal)) from refusal
-            raise TopologyError(f"log {self.names.log}", str(refusal)) from refusal
+            raise refusal.concerning(f"log {self.names.log}") from refusal
         except Lost as loss:
             raise BrokerUnreachable(self.link.url, str(loss)) from loss
 

@@ -15,6 +15,7 @@ from eventbus.logs import get_logger
 from eventbus.rabbitmq.address import Address
 from eventbus.rabbitmq.ask import Lost, Refused, ask, meaning
 from eventbus.rabbitmq.blocking import watch_blocking
+from eventbus.rabbitmq.channels import ChannelLimit
 from eventbus.rabbitmq.dialing import Dialer, HotConnection, close
 from eventbus.rabbitmq.options import RabbitMQOptions
 from eventbus.rabbitmq.wire import Wire
@@ -71,6 +72,8 @@ class Link:
         """What `_held` is to the driver, while it is up."""
         self._changed = asyncio.Event()
         self._dialing = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._limit = ChannelLimit()
         self._supervision: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +107,7 @@ class Link:
         if self.state is LinkState.CLOSED:
             self.state, self._problem = LinkState.IDLE, _NOT_YET
             self._changed, self._dialing = asyncio.Event(), asyncio.Lock()
+            self._opening, self._limit = asyncio.Lock(), ChannelLimit()
 
     def begin(self) -> None:
         """See to it that it is connected some time, if nobody has before."""
@@ -128,10 +132,24 @@ class Link:
         return self._connection
 
     async def channel(self, *, within: float, confirms: bool = False) -> Wire:
-        """A new channel; raises `Lost` when there is none within so many seconds."""
+        """A new channel; raises `Lost` when there is none within so many seconds, `Refused` by the broker."""
+        await self.ready(within=within)
+        try:
+            async with asyncio.timeout(within), self._opening:
+                return await self._open_channel(within, confirms=confirms)
+        except TimeoutError:
+            raise Lost(self.problem or f"no answer within {within:g} s") from None
+
+    async def _open_channel(self, within: float, *, confirms: bool) -> Wire:
+        """One at a time: so it is known how many there were when the broker refuses another."""
         connection = await self.ready(within=within)
-        held = self._held
-        channel = await ask(connection.channel(publisher_confirms=confirms), within=within)
+        held, count = self._held, len(connection.channels)
+        self._limit.check(count, connection.connection_tune.channel_max)
+        try:
+            channel = await ask(connection.channel(publisher_confirms=confirms), within=within)
+        except Refused as refusal:
+            self._limit.learn(count, refusal)
+            raise
         if held is None or (stream := held.streams.stream) is None:
             raise Lost("closed")
         return Wire(channel, stream)

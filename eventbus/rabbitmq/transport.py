@@ -10,7 +10,7 @@ from typing import Final, Never
 
 from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock, SystemClock
-from eventbus.errors import BrokerUnreachable, TopologyError
+from eventbus.errors import BrokerUnreachable
 from eventbus.rabbitmq.address import parse
 from eventbus.rabbitmq.ask import Lost, Refused
 from eventbus.rabbitmq.consumer import RabbitMQConsumption
@@ -186,7 +186,7 @@ class RabbitMQTransport:
 
     def _raise(self, name: str, error: Lost | Refused) -> Never:
         if isinstance(error, Refused):
-            raise TopologyError(name, str(error)) from error
+            raise error.concerning(name) from error
         raise BrokerUnreachable(self.url, str(error)) from error
 
 
