@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from eventbus.databases.sqlite.descriptors import too_many_open
 from eventbus.embedded.url import MEMORY
 from eventbus.errors import BrokerUnreachable, ConfigurationError
 
@@ -62,6 +63,21 @@ def open_reader(path: str) -> sqlite3.Connection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def open_readers(path: str, url: str) -> tuple[sqlite3.Connection | None, sqlite3.Connection | None]:
+    """One to watch a file with, one for queries; none of a database in memory. Raises as `open_writer`."""
+    if path == MEMORY:
+        return None, None
+    try:
+        watching = open_reader(path)
+        try:
+            return watching, open_reader(path)
+        except BaseException:
+            watching.close()
+            raise
+    except sqlite3.Error as error:
+        raise _explained(error, path, url) from error
 
 
 @dataclass(slots=True)
@@ -187,6 +203,8 @@ def _explained(error: sqlite3.Error, path: str, url: str) -> Exception:
             return ConfigurationError(
                 f"{path} is no SQLite database ({error}): name another file, or restore this one."
             )
+        case sqlite3.SQLITE_CANTOPEN if problem := too_many_open():
+            return BrokerUnreachable(url, problem)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return ConfigurationError(
                 f"cannot write {path} ({error}): this user needs to write to the file and to its directory, "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from eventbus.clock import Clock
-from eventbus.embedded.database import identity, open_reader, open_writer
+from eventbus.embedded.database import identity, open_readers, open_writer
 from eventbus.embedded.due import Alarm
 from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.queueing import Registered, give_back
@@ -51,15 +51,15 @@ class Engine:
         self.closed = False
         self._is_trimming = False
         self._alarm = Alarm(clock, self._promote_soon)
-        is_file = self._file is not None
-        self.watch = Watch(open_reader(path) if is_file else None, options.poll_interval, self._alarm.expect)
-        self._reading = open_reader(path) if is_file else None
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="eventbus-reader") if is_file else None
+        watching, self._reading = open_readers(path, self.url)
+        self.watch = Watch(watching, options.poll_interval, self._alarm.expect)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="eventbus-reader") if self._file else None
         self._log = get_logger("eventbus.embedded").bind(broker=self.url)
 
     @classmethod
     async def start(cls, path: str, options: EmbeddedOptions, clock: Clock) -> Engine:
-        """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
+        """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file, and
+        where too many are open."""
         opening = asyncio.ensure_future(
             asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
         )
@@ -68,7 +68,12 @@ class Engine:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_late)  # a locked file may take it long
             raise
-        engine = cls(path, options, clock, opening.result())
+        connection = opening.result()
+        try:
+            engine = cls(path, options, clock, connection)
+        except BaseException:
+            connection.close()
+            raise
         engine.writer.start(engine._tick, engine._on_commit)
         try:
             await engine.run(engine._tick)

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Final, TypeVar
 
 from eventbus.databases.sqlite.address import Address
+from eventbus.databases.sqlite.descriptors import too_many_open
 from eventbus.databases.sqlite.migrations import Schema
 from eventbus.errors import ConfigurationError
 from eventbus.store import StoreUnavailable
@@ -128,6 +129,8 @@ def explained(error: sqlite3.Error, address: Address) -> Exception:
             return ConfigurationError(
                 f"{address.file} is no SQLite database ({error}): name another file, or restore this one."
             )
+        case sqlite3.SQLITE_CANTOPEN if problem := too_many_open():
+            return address.unavailable(problem)
         case code if code in _UNWRITABLE:
             return ConfigurationError(
                 f"cannot write {address.file} ({error}): this user needs to write to the file and to its "
