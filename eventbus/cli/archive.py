@@ -9,7 +9,7 @@ import click
 
 from eventbus.archive import Archive
 from eventbus.archiving import Archiving
-from eventbus.cli.connection import SOURCE
+from eventbus.cli.connection import SOURCE, only_visit
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, Format, archive_option, common_options
 from eventbus.cli.output import print_json, print_line
@@ -47,6 +47,7 @@ def archive(common: Common, once: bool, archive: str | None) -> int:  # noqa: FB
 
 async def _copy_once(settings: Settings, output: Format) -> ExitCode:
     transport, kept = connect(settings, SOURCE, SystemClock()), make_archive(settings)
+    only_visit(transport)
     async with AsyncExitStack() as stack:
         await kept.open()
         stack.push_async_callback(kept.close)

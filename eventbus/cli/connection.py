@@ -12,6 +12,7 @@ from eventbus.bus import Bus
 from eventbus.cli.options import Common
 from eventbus.cli.schemas import learn
 from eventbus.settings import Settings
+from eventbus.transport import Transport
 
 SOURCE: Final = "cli"
 """Who says to have published what a command publishes."""
@@ -27,12 +28,40 @@ def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), decla
     ours.addFilter(logging.Filter("eventbus"))
     logging.basicConfig(handlers=[ours], level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     # It relays nothing: it may have ended before the first event is confirmed.
-    return make_bus(settings.model_copy(update={"store": None}), SOURCE, schemas=schemas, declare=declare)
+    bus = make_bus(settings.model_copy(update={"store": None}), SOURCE, schemas=schemas, declare=declare)
+    only_visit(bus.transport)
+    return bus
+
+
+def looking_bus(settings: Settings) -> Bus:
+    """The bus of a command that looks at what is there: it declares nothing."""
+    bus = command_bus(settings, declare=False)
+    only_visit(bus.transport, create=not _is_named(settings))
+    return bus
 
 
 def storing_bus(settings: Settings) -> Bus:
     """The bus of a command that keeps something in the store; it relays nothing and declares nothing."""
-    return make_bus(settings.model_copy(update={"relay": "off"}), SOURCE, declare=False)
+    bus = make_bus(settings.model_copy(update={"relay": "off"}), SOURCE, declare=False)
+    only_visit(bus.transport, create=not _is_named(settings))
+    return bus
+
+
+def only_visit(transport: Transport, *, create: bool = True) -> None:
+    """An embedded broker trims its history by the settings of who has it open: its workers', not a command's.
+
+    Without `create` one that nobody has begun is told as a broker that cannot be reached.
+    """
+    if transport.url.startswith("sqlite:"):
+        from eventbus.embedded import EmbeddedTransport
+
+        if isinstance(transport, EmbeddedTransport):
+            transport.only_visit(create=create)
+
+
+def _is_named(settings: Settings) -> bool:
+    """Whether somebody said which broker: only then its file is missed, and not made."""
+    return "url" in settings.model_fields_set
 
 
 def make_bus(

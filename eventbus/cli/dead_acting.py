@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from eventbus.cli.connection import command_bus, settings_for
+from eventbus.cli.connection import looking_bus, settings_for
 from eventbus.cli.dead_options import ask
 from eventbus.cli.dead_view import header, row, write
 from eventbus.cli.exits import ExitCode, complain, exit_code, told
@@ -42,7 +42,7 @@ Tell = Callable[[str, Moved], None]
 @asynccontextmanager
 async def opened(common: Common, subscription: str) -> AsyncGenerator[DeadLetters]:
     settings = settings_for(common)
-    async with command_bus(settings, declare=False) as bus:
+    async with looking_bus(settings) as bus:
         yield DeadLetters(bus.transport, subscription, timeout=settings.publish_timeout)
 
 

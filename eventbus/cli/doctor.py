@@ -11,7 +11,7 @@ import click
 
 from eventbus.bus import Bus
 from eventbus.cli.broker_view import whole_json
-from eventbus.cli.connection import command_bus, settings_for
+from eventbus.cli.connection import looking_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options
 from eventbus.cli.output import note, print_json, show, table
@@ -49,7 +49,7 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
     use_working_directory()
     services = load_services(targets)
     settings = settings_for(common)
-    bus = command_bus(settings, declare=False)
+    bus = looking_bus(settings)
     # A command to be pasted must not show a password, and must not go to another broker.
     repeated = common.url if common.url and common.url.startswith("sqlite:") else None
 

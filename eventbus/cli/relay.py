@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import click
 
-from eventbus.cli.connection import SOURCE, settings_for
+from eventbus.cli.connection import SOURCE, only_visit, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import note, print_json, print_line
@@ -47,6 +47,7 @@ def relay(common: Common, once: bool) -> int:  # noqa: FBT001
     configure("json" if common.output == "json" else settings.log_format, level=settings.log_level)
     transport, store = connect(settings, SOURCE, SystemClock()), make_store(settings)
     if once:
+        only_visit(transport)
         return asyncio.run(_drain(store, transport, settings, common.output))
     asyncio.run(_serve(store, transport, settings))
     return ExitCode.DONE

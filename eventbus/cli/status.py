@@ -14,7 +14,7 @@ import click
 from eventbus.broker_report import BrokerReport
 from eventbus.bus import Bus
 from eventbus.cli.broker_view import short_json, troubles
-from eventbus.cli.connection import command_bus, settings_for
+from eventbus.cli.connection import looking_bus, settings_for
 from eventbus.cli.exits import ExitCode, complain, told
 from eventbus.cli.options import Common, Format, common_options
 from eventbus.cli.output import UNKNOWN, console, note, print_json, print_line, show, table
@@ -65,7 +65,7 @@ def status(common: Common, targets: tuple[str, ...], watch: bool) -> int:  # noq
     use_working_directory()
     queues = [member.queue for service in load_services(targets) for member in service]
     settings = settings_for(common)
-    place = Place(command_bus(settings, declare=False), settings)
+    place = Place(looking_bus(settings), settings)
     look = _watch if watch else _look_once
     return asyncio.run(look(place, queues, common.output))
 
@@ -182,7 +182,10 @@ def _show(look: Look, *, at: str = "") -> None:
     if look.stats or not at:
         show(as_table(look.stats))
     elif not look.troubles:
-        note(f"there is no subscription at {at} yet: eventbus run makes some")
+        note(
+            f"there is no subscription at {at} yet: eventbus run makes some; "
+            "if it runs already, name its broker (--url or EVENTBUS_URL)"
+        )
     for line in waiting_lines(look.waiting):
         print_line(line)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from eventbus.bus import Bus
-from eventbus.cli.connection import command_bus, settings_for
+from eventbus.cli.connection import command_bus, looking_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options, schemas_option
 from eventbus.cli.output import note, print_json, show, table
@@ -118,7 +118,7 @@ def diff_topology(common: Common, targets: Targets) -> int:
     """
     use_working_directory()
     services = load_services(targets)
-    found = asyncio.run(_diff(command_bus(settings_for(common), declare=False), services))
+    found = asyncio.run(_diff(looking_bus(settings_for(common)), services))
     apply = f"{APPLY} {shlex.join(targets)}"
     drifts = [replace(each, fix=each.fix.replace(APPLY, apply)) for each in found]
     differences = _known(drifts)

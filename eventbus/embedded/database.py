@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from eventbus.databases.sqlite.descriptors import too_many_open
+from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.url import MEMORY
 from eventbus.errors import BrokerUnreachable, ConfigurationError
 
@@ -25,11 +26,11 @@ NO_CODE: Final = 0
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
-def open_writer(path: str, url: str, busy_timeout: float) -> sqlite3.Connection:
+def open_writer(path: str, url: str, options: EmbeddedOptions) -> sqlite3.Connection:
     """The connection that writes, with the schema in place; several processes may do this at the same time.
 
     Raises `ConfigurationError` for a file that cannot be one of ours, `BrokerUnreachable` when others keep it
-    locked for `busy_timeout` seconds.
+    locked for `busy_timeout` seconds, or it is not there and not to be made.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise ConfigurationError(
@@ -37,10 +38,16 @@ def open_writer(path: str, url: str, busy_timeout: float) -> sqlite3.Connection:
             "use a newer Python build, or an amqp:// URL."
         )
     _check_place(path)
+    may_be_new = options.create or path == MEMORY
+    if not may_be_new and not Path(path).exists():
+        raise _not_made(path, url)
     try:
         connection = _connect(path)
         try:
-            patiently(lambda: _prepare(connection, path), Patience(busy_timeout))
+            patience = Patience(options.busy_timeout)
+            if not may_be_new:
+                patiently(lambda: _check_made(connection, path, url), patience)
+            patiently(lambda: _prepare(connection, path), patience)
         except BaseException:
             connection.close()
             raise
@@ -135,6 +142,15 @@ def _check_place(path: str) -> None:
             f"cannot keep events in {place}: the directory {parent} does not exist. "
             "Create it, or name a file somewhere else."
         )
+
+
+def _check_made(connection: sqlite3.Connection, path: str, url: str) -> None:
+    if _schema_version(connection) is None:  # such as the store of a program whose broker is RabbitMQ
+        raise _not_made(path, url)
+
+
+def _not_made(path: str, url: str) -> BrokerUnreachable:
+    return BrokerUnreachable(url, f"no worker or publisher has begun {Path(path).absolute()}")
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:

@@ -61,7 +61,7 @@ class Engine:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file, and
         where too many are open."""
         opening = asyncio.ensure_future(
-            asyncio.to_thread(open_writer, path, url_of(path), options.busy_timeout)
+            asyncio.to_thread(open_writer, path, url_of(path), options)
         )
         try:
             await asyncio.wait({opening})

@@ -36,6 +36,9 @@ class EmbeddedOptions:
     """While the file has more in use than this, its oldest history is trimmed; None: no limit.
     About half of this stays the history's where other things fill the file; then an error is logged."""
 
+    create: bool = True
+    """Whether a file that is not there is made; else it counts as a broker that is not there."""
+
     def __post_init__(self) -> None:
         if not 0 < 2 * self.heartbeat <= self.session_expiry:
             raise ConfigurationError(

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -64,6 +65,10 @@ class EmbeddedTransport:
     def log_lag(self) -> float:
         """No lag at all: an event comes to its queues and to the log in one transaction."""
         return 0.0
+
+    def only_visit(self, *, create: bool) -> None:
+        """To be said before `open`: it trims no history; `create` as in `EmbeddedOptions`."""
+        self._options = replace(self._options, log_max_age=None, log_max_bytes=None, create=create)
 
     async def open(self) -> None:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
