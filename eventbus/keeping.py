@@ -11,6 +11,7 @@ from typing import Final, Literal
 from eventbus.archive import Archive
 from eventbus.claims import Claims
 from eventbus.clock import Clock
+from eventbus.databases.sqlite.address import settled
 from eventbus.errors import ConfigurationError, EventBusError
 from eventbus.logbook import Logbook
 from eventbus.options import PublishOptions
@@ -74,6 +75,7 @@ class Spooling(Sending):
 
     def __init__(self, settings: Settings, transport: Transport, clock: Clock) -> None:
         self._settings = settings
+        self._path = spool_path(settings)
         self._transport = transport
         self._clock = clock
         self._store: Store | None = None
@@ -89,8 +91,7 @@ class Spooling(Sending):
             return
         from eventbus.stores.spooling import opened_spool
 
-        path = spool_path(self._settings)
-        self._store = store = await opened_spool(path, self._clock)
+        self._store = store = await opened_spool(self._path, self._clock)
         where = store.url
         try:
             outbox = outbox_of(store)
@@ -122,7 +123,7 @@ class Spooling(Sending):
 
     async def send(self, outgoing: Sequence[Outgoing], *, timeout: float) -> Sequence[State]:
         if self._spool is None:
-            raise EventBusError(f"the spool {spool_path(self._settings)} is not open")
+            raise EventBusError(f"the spool {self._path} is not open")
         return await self._spool.send(outgoing, timeout=timeout)
 
 
@@ -155,6 +156,9 @@ class Kept:
         on_unavailable: Literal["raise", "spool"] | OnUnavailable,
     ) -> None:
         self._settings = settings
+        # Both are opened when somebody asks for them, whatever the working directory is by then.
+        self._usual_url = settled(store_url(settings))
+        self._archive_url = None if settings.archive is None else settled(settings.archive)
         self._transport = transport
         self._clock = clock
         self._spooling: Spooling | None = None
@@ -229,11 +233,13 @@ class Kept:
 
     async def archive(self) -> Archive | None:
         """The one that the settings name, opened; raises as `open` does. None where they name none."""
-        if self._settings.archive is None:
+        if self._archive_url is None:
             return None
+        from eventbus.archives.opening import archive_for
+
         async with self._turn:
             if self._archive is None:
-                archive = make_archive(self._settings)
+                archive = archive_for(self._archive_url)
                 await archive.open()
                 self._archive = archive
             return self._archive
@@ -278,16 +284,12 @@ class Kept:
         return store
 
     def _usual_store(self) -> Store:
-        """In the embedded transport's file that writes for both."""
-        if store_url(self._settings) != self._settings.url:
-            return make_store(self._settings, clock=self._clock)
+        """In the embedded transport's file, where there is one, that writes for both."""
         from eventbus.embedded import EmbeddedTransport
         from eventbus.stores.opening import store_for
 
         writing = self._transport if isinstance(self._transport, EmbeddedTransport) else None
-        return store_for(
-            self._settings.url, store_options(self._settings), writing=writing, clock=self._clock
-        )
+        return store_for(self._usual_url, store_options(self._settings), writing=writing, clock=self._clock)
 
 
 def _check(on_unavailable: object) -> None:

@@ -21,7 +21,7 @@ from eventbus.embedded.routing import Routes
 from eventbus.embedded.sending import Parcel, next_due, promote, store
 from eventbus.embedded.session import Session
 from eventbus.embedded.transaction import Changes, Transaction, WriteFailed
-from eventbus.embedded.url import MEMORY, url_of
+from eventbus.embedded.url import MEMORY
 from eventbus.embedded.watch import Watch
 from eventbus.embedded.writer import Writer
 from eventbus.errors import BrokerUnreachable
@@ -37,10 +37,10 @@ class Engine:
     """Made by `start` on the event loop that it belongs to; runs until `close`."""
 
     def __init__(
-        self, path: str, options: EmbeddedOptions, clock: Clock, connection: sqlite3.Connection
+        self, url: str, path: str, options: EmbeddedOptions, clock: Clock, connection: sqlite3.Connection
     ) -> None:
-        self.url = url_of(path)
-        self._file = None if path == MEMORY else Path(path).absolute()
+        self.url = url
+        self._file = None if path == MEMORY else Path(path)
         self._identity = identity(self._file)
         self.options = options
         self.clock = clock
@@ -57,12 +57,13 @@ class Engine:
         self._log = get_logger("eventbus.embedded").bind(broker=self.url)
 
     @classmethod
-    async def start(cls, path: str, options: EmbeddedOptions, clock: Clock) -> Engine:
-        """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file, and
-        where too many are open."""
-        opening = asyncio.ensure_future(
-            asyncio.to_thread(open_writer, path, url_of(path), options)
-        )
+    async def start(cls, url: str, path: str, options: EmbeddedOptions, clock: Clock) -> Engine:
+        """`path`: absolute, or ":memory:". `url`: what it is called.
+
+        Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file, and
+        where too many are open.
+        """
+        opening = asyncio.ensure_future(asyncio.to_thread(open_writer, path, url, options))
         try:
             await asyncio.wait({opening})
         except asyncio.CancelledError:
@@ -70,7 +71,7 @@ class Engine:
             raise
         connection = opening.result()
         try:
-            engine = cls(path, options, clock, connection)
+            engine = cls(url, path, options, clock, connection)
         except BaseException:
             connection.close()
             raise

@@ -19,7 +19,7 @@ from eventbus.embedded.options import EmbeddedOptions
 from eventbus.embedded.publishing import Publishing
 from eventbus.embedded.sending import next_due
 from eventbus.embedded.transaction import Transaction
-from eventbus.embedded.url import url_of
+from eventbus.embedded.url import place_of, url_of
 from eventbus.errors import BrokerUnreachable, SendFate
 from eventbus.record import moment
 from eventbus.transport import (
@@ -46,7 +46,8 @@ class EmbeddedTransport:
     """
 
     def __init__(self, path: str, options: EmbeddedOptions = _DEFAULTS, clock: Clock | None = None) -> None:
-        self._path = path
+        self._url = url_of(path)
+        self._path = place_of(path)
         self._options = options
         self._clock = clock or SystemClock()
         self._engine: Engine | None = None
@@ -54,7 +55,7 @@ class EmbeddedTransport:
 
     @property
     def url(self) -> str:
-        return url_of(self._path)
+        return self._url
 
     @property
     def handling_limit(self) -> float | None:
@@ -74,7 +75,7 @@ class EmbeddedTransport:
         """Raises `ConfigurationError` for a path that cannot work, `BrokerUnreachable` for a locked file."""
         async with self._opening:
             if self._engine is None:
-                self._engine = await Engine.start(self._path, self._options, self._clock)
+                self._engine = await Engine.start(self._url, self._path, self._options, self._clock)
 
     async def close(self) -> None:
         """What consumers here still hold goes back to its queues."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -31,6 +32,11 @@ def path_from_url(url: str) -> str:
 def url_of(path: str) -> str:
     """The URL that `path_from_url` turns into `path`; fit for logs, there are no secrets in it."""
     return _SCHEME + MEMORY if path == MEMORY else f"{_SCHEME}/{quote(path)}"
+
+
+def place_of(path: str) -> str:
+    """`path`, from whatever working directory it is opened."""
+    return path if path in ("", MEMORY) else str(Path(path).absolute())
 
 
 def _not_a_url(url: str) -> ConfigurationError:

@@ -6,13 +6,24 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from eventbus.errors import ConfigurationError, shorten
 from eventbus.store import StoreUnavailable
 
 _SCHEME: Final = "sqlite://"
 _MEMORY: Final = ":memory:"
+
+
+def settled(url: str) -> str:
+    """`url` as it is; of a relative one of ours, what names the same file from every working directory."""
+    path = url.removeprefix(f"{_SCHEME}/")
+    if path in (url, "", _MEMORY) or unquote(path).startswith("/"):
+        return url
+    try:
+        return f"{_SCHEME}/{quote(str(Path.cwd()))}/{path}"
+    except OSError:  # that directory was removed: whoever opens the file is told
+        return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,10 @@ class Address:
             )
         if "\0" in path:
             raise ConfigurationError(f"{shorten(url)!r}: no file has a NUL in its name.")
-        return cls(url, path, Path(path).absolute(), what)
+        file = Path(
+            path
+        ).absolute()  # some connections are made later on, from another working directory maybe
+        return cls(url, str(file), file, what)
 
     def unavailable(self, problem: str) -> StoreUnavailable:
         return StoreUnavailable(self.url, problem, self.what)

@@ -105,10 +105,14 @@ def patiently(attempt: Callable[[], Answer], timeout: float) -> Answer:
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            if _code(error) not in _BUSY or time.monotonic() >= ends:
+            if not is_locked(error) or time.monotonic() >= ends:
                 raise
         time.sleep(pause)
         pause = min(pause * 2, 0.01)
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    return _code(error) in _BUSY
 
 
 def is_passing(error: sqlite3.Error) -> bool:

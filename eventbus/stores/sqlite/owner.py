@@ -6,12 +6,13 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Final
 
 from eventbus.databases.sqlite.address import Address
-from eventbus.databases.sqlite.database import connect, patiently
+from eventbus.databases.sqlite.database import connect, explained, is_locked, patiently
+from eventbus.logs import get_logger
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.statements import statements
 
@@ -65,14 +66,22 @@ class Owner:
     def _live(self) -> None:
         """What fails is tried again with the next beat, and so is connecting."""
         pause = self._lease / 3
+        told = False
         with ExitStack() as opened:
             connection: sqlite3.Connection | None = None
             while not self._stopped.wait(pause):
-                with suppress(sqlite3.Error):
+                try:
                     if connection is None:
                         connecting = connect(self._address, sqlite3.Connection, durable=False)
                         connection = opened.enter_context(closing(connecting))
                     patiently(partial(self.beat, connection), pause)
+                except sqlite3.Error as error:
+                    if not told and not is_locked(error):
+                        told = True
+                        problem = explained(error, self._address)
+                        get_logger("eventbus.store").error("store.heartbeat_failed", problem=str(problem))
+                else:
+                    told = False
 
     def _sign_of_life(self) -> dict[str, int]:
         """It holds for a time before it, too: who asks may have looked at the clock a moment before us."""

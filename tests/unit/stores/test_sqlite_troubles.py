@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from eventbus.databases.sqlite.address import Address
 from eventbus.databases.sqlite.database import connect
@@ -143,3 +144,48 @@ async def test_what_a_handler_does_to_another_file_is_its_own_failure(
 
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             await handle()
+
+
+async def test_a_process_whose_directory_changes_says_on_that_it_lives(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    store = SqliteStore(f"sqlite:///{path.name}", StoreOptions(lease=0.15))
+    await store.open()
+    monkeypatch.chdir(path.parent.parent)
+
+    def expires_at() -> int:
+        with closing(sqlite3.connect(path)) as connection:
+            found: int = connection.execute("SELECT expires_at FROM eventbus_owner").fetchone()[0]
+            return found
+
+    before = expires_at()
+    await eventually(lambda: expires_at() > before)
+    assert not (path.parent.parent / path.name).exists()
+    await store.close()
+
+
+async def test_a_sign_of_life_that_fails_for_another_reason_than_a_lock_is_told_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[int] = []
+    beat = owners.Owner.beat
+
+    def counted(owner: owners.Owner, connection: sqlite3.Connection) -> None:
+        beats.append(owner.id)
+        beat(owner, connection)
+
+    monkeypatch.setattr(owners.Owner, "beat", counted)
+    store = SqliteStore(f"sqlite:///{path}", StoreOptions(lease=0.06))
+    with capture_logs() as logs:
+        await store.open()
+        with closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+            vandal.execute("ALTER TABLE eventbus_owner RENAME TO taken_away")
+            failed = len(beats)
+            await eventually(lambda: len(beats) > failed + 3)
+            vandal.execute("ALTER TABLE taken_away RENAME TO eventbus_owner")
+        await store.close()
+
+    (told,) = (log for log in logs if log["event"] == "store.heartbeat_failed")
+    assert told["log_level"] == "error"
+    assert "no such table" in told["problem"]
