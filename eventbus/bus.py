@@ -15,9 +15,10 @@ from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec, Limits
 from eventbus.connecting import connect
 from eventbus.envelope import Envelope
-from eventbus.errors import ConfigurationError, EventBusError, InvalidSubscription, TopologyError
+from eventbus.errors import ConfigurationError, InvalidSubscription, TopologyError
 from eventbus.event import Event
 from eventbus.history import History
+from eventbus.home import Home
 from eventbus.keeping import Kept, logbook_of
 from eventbus.opening import Opening, beside
 from eventbus.options import PublishOptions
@@ -84,20 +85,21 @@ class Bus:
         )
         self._workers: list[Worker] = []
         self._opening: Opening | None = None
-        self._is_open = False
+        self._home = Home()
 
     async def __aenter__(self) -> Self:
         """Connect, declare the exchange and the history; `BrokerUnreachable` after `connect_timeout`."""
         self._collect_schemas()
-        await self.kept.open()
+        self._home.enter()
         try:
+            await self.kept.open()
             await self.transport.open()
             if self._declare:
                 await self.transport.apply(Topology())
         except BaseException:
             await self._close()
             raise
-        self._is_open = True
+        self._home.opened()
         await self.kept.send_on()
         return self
 
@@ -116,6 +118,7 @@ class Bus:
         error cancels the block and is raised from it.
         """
         self._collect_schemas()
+        self._home.enter()
         opening = self._opening = Opening(self.transport.url)
         async with AsyncExitStack() as running:
             running.push_async_callback(self._close)
@@ -129,7 +132,7 @@ class Bus:
         await opening.insist(self.transport.open)
         if self._declare:
             await opening.insist(lambda: self.transport.apply(Topology()))
-        self._is_open = True
+        self._home.opened()
         worker = None
         if services:
             worker = await opening.insist(lambda: self.start(*services))
@@ -188,7 +191,7 @@ class Bus:
         Raises `ConfigurationError` where a handler may take longer than the broker waits for it, and where
         two services would share a queue.
         """
-        self._must_be_open()
+        self._home.check_open()
         self._workers = [worker for worker in self._workers if not worker.has_stopped]
         check_queues([*services, *(each for worker in self._workers for each in worker.services)])
         handling_time.check(services, self.transport.handling_limit)
@@ -228,14 +231,14 @@ class Bus:
 
         Raises `StoreUnavailable`, and `ConfigurationError` for a store that is an inbox only.
         """
-        self._must_be_open()
+        self._home.check_open()
         logbook = logbook_of(await self.kept.opened_store())
         history = await self.history()
         return Replays(Means(self.transport, history, logbook, self._codec, self.clock))
 
     async def history(self) -> History:
         """Every event that was published and is kept: in the archive, where there is one, and in the log."""
-        self._must_be_open()
+        self._home.check_open()
         return History(self.transport, await self.kept.archive())
 
     def hurry(self) -> None:
@@ -269,7 +272,8 @@ class Bus:
             self.registry.collect(_namespace_of(name))
 
     async def _close(self) -> None:
-        self._is_open, self._opening = False, None
+        self._home.leave()
+        self._opening = None
         await to_its_end(self._close_parts())  # what is left open by half of it nobody could close any more
 
     async def _close_parts(self) -> None:
@@ -280,13 +284,11 @@ class Bus:
 
     def _may_publish(self, options: PublishOptions) -> None:
         if self._opening is None:
-            self._must_be_open()
-        elif not self.kept.takes(options):
+            self._home.check_open()
+            return
+        self._home.check_here()
+        if not self.kept.takes(options):
             self._opening.check()
-
-    def _must_be_open(self) -> None:
-        if not self._is_open:
-            raise EventBusError("the bus is not open: use it inside `async with Bus(…) as bus:`")
 
 
 def _namespace_of(module: str) -> dict[str, Any]:
