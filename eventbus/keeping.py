@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from eventbus.archive import Archive
 from eventbus.claims import Claims
@@ -24,15 +24,7 @@ from eventbus.spool import Spool, SpoolLimits
 from eventbus.store import Outbox, Store
 from eventbus.stores.options import StoreOptions
 from eventbus.transport import Transport
-
-_BESIDE_A_SERVICE: Final = "sqlite:///eventbus.db"
-
-
-def store_url(settings: Settings) -> str:
-    """The one that is set, else the embedded bus's own file, else a file in the working directory."""
-    if settings.store is not None:
-        return settings.store
-    return settings.url if settings.url.startswith("sqlite:") else _BESIDE_A_SERVICE
+from eventbus.whose import bus_of, spool_path, store_url
 
 
 def store_options(settings: Settings) -> StoreOptions:
@@ -63,10 +55,6 @@ def logbook_of(store: Store) -> Logbook:
     return logbook
 
 
-def spool_path(settings: Settings) -> Path:
-    return Path(settings.spool).absolute()
-
-
 class Spooling(Sending):
     """`on_unavailable="spool"`: the spool in its file, and the relay that drains it.
 
@@ -75,7 +63,10 @@ class Spooling(Sending):
 
     def __init__(self, settings: Settings, transport: Transport, clock: Clock) -> None:
         self._settings = settings
+        from eventbus.stores.spooling import spool_url
+
         self._path = spool_path(settings)
+        self._bus = bus_of(settings, kept_in=spool_url(self._path))
         self._transport = transport
         self._clock = clock
         self._store: Store | None = None
@@ -91,7 +82,7 @@ class Spooling(Sending):
             return
         from eventbus.stores.spooling import opened_spool
 
-        self._store = store = await opened_spool(self._path, self._clock)
+        self._store = store = await opened_spool(self._path, self._clock, self._bus)
         where = store.url
         try:
             outbox = outbox_of(store)
@@ -127,11 +118,16 @@ class Spooling(Sending):
         return await self._spool.send(outgoing, timeout=timeout)
 
 
-def make_store(settings: Settings, *, clock: Clock | None = None) -> Store:
-    """Not open, and with a writer of its own: for a process that has no embedded transport open."""
+def make_store(settings: Settings, *, of: str | None = None, clock: Clock | None = None) -> Store:
+    """Not open, and with a writer of its own: for a process that has no embedded transport open.
+
+    `of`: whose outbox, where it is not that of the bus.
+    """
     from eventbus.stores.opening import store_for
 
-    return store_for(store_url(settings), store_options(settings), clock=clock)
+    url = store_url(settings)
+    options = replace(store_options(settings), bus=of or bus_of(settings, kept_in=url))
+    return store_for(url, options, clock=clock)
 
 
 def make_archive(settings: Settings) -> Archive:
@@ -158,6 +154,8 @@ class Kept:
         self._settings = settings
         # Both are opened when somebody asks for them, whatever the working directory is by then.
         self._usual_url = settled(store_url(settings))
+        self.bus = bus_of(settings, kept_in=self._usual_url)
+        """Whose what is kept in its store is."""
         self._archive_url = None if settings.archive is None else settled(settings.archive)
         self._transport = transport
         self._clock = clock
@@ -289,7 +287,8 @@ class Kept:
         from eventbus.stores.opening import store_for
 
         writing = self._transport if isinstance(self._transport, EmbeddedTransport) else None
-        return store_for(self._usual_url, store_options(self._settings), writing=writing, clock=self._clock)
+        options = replace(store_options(self._settings), bus=self.bus)
+        return store_for(self._usual_url, options, writing=writing, clock=self._clock)
 
 
 def _check(on_unavailable: object) -> None:

@@ -127,6 +127,8 @@ class Taken(Protocol):
 
 
 class Outbox(Protocol):
+    """Of one bus; others may have theirs in the same database, and what says of no bus is of all."""
+
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         """In a transaction of its own. On the disk when it returns."""
         ...
@@ -140,6 +142,10 @@ class Outbox(Protocol):
         ...
 
     async def backlog(self) -> Backlog: ...
+
+    async def backlogs_of_others(self) -> Mapping[str, Backlog]:
+        """What waits there of other buses, by the bus."""
+        ...
 
 
 class Transaction(Protocol):

@@ -14,6 +14,7 @@ from eventbus.cli.broker_view import whole_json
 from eventbus.cli.connection import looking_bus, settings_for
 from eventbus.cli.exits import ExitCode
 from eventbus.cli.options import Common, common_options
+from eventbus.cli.others import look_at_others
 from eventbus.cli.output import note, print_json, show, table
 from eventbus.cli.targets import load_services, use_working_directory
 from eventbus.cli.waiting_view import look_at_store, store_troubles
@@ -36,8 +37,9 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
 
     Looked at: the broker's version, features, alarms, clock and blocked connections; queues that nobody
     consumes; dead letters, and whether they become more; whether the store answers, and a worker could open
-    it. Of the services named also their topology and the timeouts of their handlers; without any, all queues
-    of the broker are looked at. It takes two seconds, and up to five where the store is silent.
+    it; what other buses have left in the outbox and the spool. Of the services named also their topology and
+    the timeouts of their handlers; without any, all queues of the broker are looked at. It takes two seconds,
+    and up to five where the store is silent.
 
     Exit code 1 when a finding is serious, 0 otherwise, 4 when the broker cannot be reached: then only what is
     wrong with the store is told.
@@ -55,6 +57,7 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
 
     async def look(bus: Bus) -> Facts:
         looking_at_store = asyncio.create_task(look_at_store(settings))
+        looking_at_others = asyncio.create_task(look_at_others(settings, bus.clock))
         try:
             async with bus:
                 facts = await gather(
@@ -64,7 +67,7 @@ def doctor(common: Common, targets: tuple[str, ...]) -> int:
             for trouble in store_troubles(await looking_at_store):
                 note(trouble)
             raise
-        return replace(facts, store=await looking_at_store)
+        return replace(facts, store=await looking_at_store, of_others=await looking_at_others)
 
     facts = asyncio.run(look(bus))
     findings = diagnose(facts)

@@ -11,12 +11,12 @@ from eventbus.catchup import KIND, Progress
 from eventbus.clock import Clock
 from eventbus.counted import many
 from eventbus.errors import EventBusError
-from eventbus.keeping import spool_path, store_url
 from eventbus.logbook import Page
 from eventbus.settings import Settings
 from eventbus.store import Backlog, StoreReport
-from eventbus.stores.looking import backlog_at, pages_at, report_on
+from eventbus.stores.looking import backlogs_at, pages_at, report_on
 from eventbus.stores.spooling import spool_url
+from eventbus.whose import bus_of, spool_path, store_url
 
 Answer = TypeVar("Answer")
 
@@ -37,17 +37,18 @@ class Waiting:
 async def look_at_waiting(settings: Settings, clock: Clock) -> Waiting:
     """The store that is named, or the files that lie where they are by default. Changes nothing."""
     url = store_url(settings)
+    spooled = spool_url(spool_path(settings))
     store, (outbox, unreadable), (pages, unread), (spool, trouble) = await asyncio.gather(
         look_at_store(settings),
-        _found(backlog_at(url, clock)),
+        _found(backlogs_at(url, bus_of(settings, kept_in=url), clock)),
         _found(pages_at(url, KIND)),
-        _found(backlog_at(spool_url(spool_path(settings)), clock)),
+        _found(backlogs_at(spooled, bus_of(settings, kept_in=spooled), clock)),
     )
     store = replace(store, problem=store.problem or unreadable or unread)
     return Waiting(
         store=store,
-        outbox=outbox,
-        spool=spool,
+        outbox=None if outbox is None else outbox.own,
+        spool=None if spool is None else spool.own,
         catching_up=_not_live(pages or ()),
         troubles=(*store_troubles(store), *([] if trouble is None else [str(trouble)])),
     )

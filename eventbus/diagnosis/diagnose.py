@@ -20,6 +20,7 @@ CHECKS: Final[Sequence[Check]] = (
     broker.undelivered_delays,
     store.useless_store,
     store.missing_store,
+    store.left_by_others,
     broker.clock_skew,
     subscriptions.drift,
     subscriptions.handlers_longer_than_the_limit,

@@ -9,13 +9,29 @@ from typing import Final
 
 from eventbus.broker_report import BrokerReport
 from eventbus.clock import Clock
+from eventbus.counted import many
 from eventbus.errors import ConfigurationError
 from eventbus.service import Service
-from eventbus.store import StoreReport
+from eventbus.store import Backlog, StoreReport
 from eventbus.transport import Drift, QueueStats, Topology, Transport
 
 BETWEEN_LOOKS: Final = 2.0
 """Seconds from the first look at the queues to the second, which shows what is growing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfAnotherBus:
+    """What waits in the outbox or spool of this bus, and is another's."""
+
+    bus: str
+    backlog: Backlog
+    place: str
+    """Where it waits: a URL without secrets."""
+    command: str
+    """That sends it on."""
+
+    def __str__(self) -> str:
+        return f"{many(self.backlog.events, 'event')} of another bus, {self.bus}, left in {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,7 @@ class Facts:
     """Why nobody knows which queues there are."""
     store: StoreReport | None = None
     """None: nobody has looked at it."""
+    of_others: Sequence[OfAnotherBus] = ()
 
     def command(self, *words: str) -> str:
         """`eventbus …`, with nothing in it that a shell would take for anything but a word."""

@@ -1,4 +1,4 @@
-"""Checks of the store: that it can be used, and that it is the one that the workers have."""
+"""Checks of the store: that it can be used, is the one that the workers have, and keeps nobody's events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Final
 from eventbus.diagnosis.facts import Facts
 from eventbus.diagnosis.finding import Finding, Severity
 from eventbus.store import StoreUnavailable
+
+LEFT_AFTER: Final = 60.0
+"""Seconds; a relay that runs takes what waits within a moment."""
 
 _QUESTIONS: Final = {
     "postgresql": ("psql", "{url}", "-c", "SELECT 1"),
@@ -39,6 +42,17 @@ def missing_store(facts: Facts) -> Iterator[Finding]:
     run = facts.command_on_services("run")
     fix = f"set EVENTBUS_STORE (or --store) to the store that the workers have, or start one with it: {run}"
     yield Finding(Severity.WARNING, what, fix)
+
+
+def left_by_others(facts: Facts) -> Iterator[Finding]:
+    for each in facts.of_others:
+        age = each.backlog.oldest_age or 0.0
+        if age < LEFT_AFTER:
+            continue
+        what = f"{each}: nobody has sent the oldest of them on for {age / 60:.0f} minutes"
+        gone = shlex.join(("--of", each.bus))
+        fix = f"{each.command}; where that bus is gone, add {gone} and name the broker that is to have them"
+        yield Finding(Severity.WARNING, what, fix)
 
 
 def _how_to_reach(url: str) -> str:

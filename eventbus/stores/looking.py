@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,11 +19,13 @@ from eventbus.databases.sqlite.database import explained
 from eventbus.errors import ConfigurationError
 from eventbus.logbook import Page
 from eventbus.record import microseconds
-from eventbus.store import Backlog, StoreReport, StoreUnavailable
+from eventbus.store import StoreReport, StoreUnavailable
+from eventbus.stores.entries import NO_OUTBOX, Backlogs, backlog_of
 from eventbus.stores.opening import store_for
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.logbook import pages
-from eventbus.stores.sqlite.statements import schema, statements
+from eventbus.stores.sqlite.outbox import backlog, backlogs_of_others
+from eventbus.stores.sqlite.statements import KNOWS_BUSES, schema, statements
 
 Answer = TypeVar("Answer")
 
@@ -40,20 +43,18 @@ async def report_on(url: str, *, is_named: bool) -> StoreReport:
     return StoreReport(shown, is_missing=is_named and not was_opened)
 
 
-async def backlog_at(url: str, clock: Clock) -> Backlog | None:
-    """None where there is no outbox: no file, no table, or a store that is an inbox only.
-
-    Raises `StoreUnavailable`, and `ConfigurationError` for a URL that names no store.
-    """
+async def backlogs_at(url: str, bus: str, clock: Clock) -> Backlogs:
+    """Raises `StoreUnavailable`, and `ConfigurationError` for a URL that names no store."""
     if url.startswith("sqlite:"):
-        look = partial(_backlog, now=microseconds(clock.now()))
-        return await asyncio.to_thread(_in_file, Address.of(url), "eventbus_outbox", look)
+        address, now = Address.of(url), microseconds(clock.now())
+        look = partial(_backlogs, address=address, bus=bus, now=now)
+        return await asyncio.to_thread(_in_file, address, "eventbus_outbox", look) or NO_OUTBOX
     if _is_postgres(url):
         from eventbus.stores.postgres import looking
 
-        return await looking.backlog_at(url, _OPTIONS, clock)
+        return await looking.backlogs_at(url, replace(_OPTIONS, bus=bus), clock) or NO_OUTBOX
     store_for(url, _OPTIONS)  # the others have an inbox only
-    return None
+    return NO_OUTBOX
 
 
 async def pages_at(url: str, kind: str) -> Sequence[Page]:
@@ -122,6 +123,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(file))}?mode=ro", timeout=_OPTIONS.timeout, uri=True)
 
 
-def _backlog(connection: sqlite3.Connection, *, now: int) -> Backlog:
-    events, size, oldest = connection.execute(statements()["backlog"]).fetchone()
-    return Backlog(events, size, None if oldest is None else max(0.0, (now - oldest) / 1_000_000))
+def _backlogs(connection: sqlite3.Connection, *, address: Address, bus: str, now: int) -> Backlogs:
+    if schema().version(connection, address) < KNOWS_BUSES:
+        return Backlogs(backlog_of(connection.execute(statements()["backlog_of_all"]).fetchone(), now))
+    return Backlogs(backlog(connection, bus=bus, now=now), backlogs_of_others(connection, bus=bus, now=now))

@@ -23,6 +23,9 @@ class StoreOptions:
     poll_interval: float = 0.1
     """How often to look whether somebody else has written to the outbox, where the database does not say so;
     only while somebody here waits."""
+    bus: str = ""
+    """Which bus's events its outbox keeps; see `whose.bus_of`. What others have put there is left to them;
+    what says of no bus is anybody's."""
     schema: str = "eventbus"
     """What our tables live in (PostgreSQL), what our keys begin with (Redis)."""
     inbox_limit: int = 1_000_000

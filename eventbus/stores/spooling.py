@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -21,13 +22,14 @@ OPTIONS: Final = StoreOptions(lease=5.0, timeout=5.0)
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-async def opened_spool(path: Path, clock: Clock) -> SqliteStore:
-    """Open, and to be closed. Raises `StoreUnavailable`, or `ConfigurationError` where no file can be.
+async def opened_spool(path: Path, clock: Clock, bus: str) -> SqliteStore:
+    """Of this bus, open, and to be closed.
 
-    A damaged file is set aside beside the new one, with a line in the log.
+    Raises `StoreUnavailable`, or `ConfigurationError` where no file can be. A damaged file is set aside
+    beside the new one, with a line in the log.
     """
     await asyncio.to_thread(_set_aside_if_damaged, path, clock)
-    store = SqliteStore(spool_url(path), OPTIONS, clock=clock)
+    store = SqliteStore(spool_url(path), replace(OPTIONS, bus=bus), clock=clock)
     await store.open()
     return store
 

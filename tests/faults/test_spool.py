@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +20,6 @@ from tests.support.spooling import Shop, first_of_each, spooling_to
 
 TIMEOUT = 3.0
 KEYS = ("a", "b", "c", "d")
-NOBODY = "amqp://guest:guest@127.0.0.1:1/"
 PROGRAM = "tests.faults.spool_program"
 
 
@@ -115,13 +115,18 @@ async def test_while_the_broker_is_away_no_publish_fails_or_is_late_and_all_arri
     assert copies <= 100
 
 
+def nobody_at(url: str) -> str:
+    """The same bus, at a place where no broker is."""
+    return urlsplit(url)._replace(netloc="guest:guest@127.0.0.1:1").geturl()
+
+
 def process(url: str, spool: Path, *how: str, log: Path) -> AbstractAsyncContextManager[Process]:
     return Process.started(PROGRAM, url, str(spool), *how, log=log)
 
 
 async def test_what_a_killed_process_has_spooled_is_sent_by_the_next(amqp_url: str, tmp_path: Path):
     spool = tmp_path / "spool.db"
-    async with process(NOBODY, spool, "keep", "200", log=tmp_path / "log") as filling:
+    async with process(nobody_at(amqp_url), spool, "keep", "200", log=tmp_path / "log") as filling:
         await filling.says_lines(150, within=60)
         await filling.kill()
         spooled = ids_of(filling.said, "spooled")
@@ -137,7 +142,7 @@ async def test_two_processes_share_a_spool_and_one_that_is_killed_leaves_nothing
     amqp_url: str, tmp_path: Path
 ):
     spool = tmp_path / "spool.db"
-    async with process(NOBODY, spool, "keep", "100", log=tmp_path / "log") as filling:
+    async with process(nobody_at(amqp_url), spool, "keep", "100", log=tmp_path / "log") as filling:
         await filling.says("done", within=60)
         async with spooling_to(amqp_url, spool) as shop:
             await filling.kill()
@@ -149,7 +154,7 @@ async def test_two_processes_share_a_spool_and_one_that_is_killed_leaves_nothing
 
 async def test_on_a_full_disk_it_refuses_and_what_it_has_taken_is_sent(amqp_url: str, tmp_path: Path):
     spool = tmp_path / "spool.db"
-    async with process(NOBODY, spool, "starve", "1500000", log=tmp_path / "log") as starving:
+    async with process(nobody_at(amqp_url), spool, "starve", "1500000", log=tmp_path / "log") as starving:
         await starving.says("done", within=60)
         await starving.kill()
     spooled = ids_of(starving.said, "spooled")

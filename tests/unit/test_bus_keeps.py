@@ -73,6 +73,53 @@ async def test_a_connection_without_a_transaction_is_refused_before_anything_is_
         connection.close()
 
 
+async def test_two_buses_with_one_store_publish_each_its_own(tmp_path: Path):
+    places, store = [tmp_path / "a", tmp_path / "b"], f"sqlite:///{tmp_path / 'shop.db'}"
+    for place in places:
+        place.mkdir()
+    async with bus_in(places[0], store=store) as first, bus_in(places[1], store=store) as second:
+        sent: dict[Bus, list[str]] = {first: [], second: []}
+        for number in range(20):
+            for bus, ids in sent.items():
+                assert bus.kept.store is not None
+                async with bus.kept.store.transaction() as transaction:
+                    receipt = await bus.publish("order.created", {"n": number}, transaction=transaction)
+                ids.append(receipt.event_id)
+
+        for bus, ids in sent.items():
+            await eventually(lambda bus=bus, ids=ids: is_all(bus, ids), within=10)
+
+
+async def is_all(bus: Bus, ids: list[str]) -> bool:
+    """More would be another bus's."""
+    found = await published(bus)
+    assert set(found) <= set(ids)
+    return found == ids
+
+
+async def test_what_a_bus_has_spooled_is_left_to_it_by_another_with_the_same_spool(tmp_path: Path):
+    spool = str(tmp_path / "spool.db")
+    settings = [
+        Settings(url=f"sqlite:///{tmp_path / name}.db", spool=spool, spool_after=0.2) for name in "ab"
+    ]
+    first, second = [Bus(source="shop", settings=each, on_unavailable="spool") for each in settings]
+    with pytest.MonkeyPatch.context() as patch:
+        async with first:
+            take_away(first, patch)
+            left = await first.publish("order.created", {"order_id": 1})
+    assert left.state == "spooled"
+
+    async with second:
+        with pytest.MonkeyPatch.context() as patch:
+            take_away(second, patch)
+            receipt = await second.publish("order.created", {"order_id": 2})
+        await eventually(lambda: published(second), within=10)
+        assert await published(second) == [receipt.event_id]
+    async with first:
+        await eventually(lambda: published(first), within=10)
+        assert await published(first) == [left.event_id]
+
+
 async def test_with_a_spool_events_wait_while_the_broker_is_away_and_leave_when_it_is_back(tmp_path: Path):
     async with bus_in(tmp_path, on_unavailable="spool") as bus:
         with pytest.MonkeyPatch.context() as patch:

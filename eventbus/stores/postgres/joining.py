@@ -39,7 +39,8 @@ class PostgresJoined:
 
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         if messages:
-            putting = Putting(self._place.statements, messages, keys, microseconds(self._clock.now()))
+            place, now = self._place, microseconds(self._clock.now())
+            putting = Putting(place.statements, messages, keys, now, place.bus)
             connection = await checked(self._joining, self._place)
             try:
                 await putting(connection)
@@ -84,10 +85,12 @@ async def checked(joining: Joining, place: Place) -> Connection:
 class Place:
     """The store that is written to."""
 
-    def __init__(self, address: Address, statements: Statements, identity: Identity) -> None:
+    def __init__(self, address: Address, statements: Statements, identity: Identity, bus: str) -> None:
+        """`bus`: see `StoreOptions`."""
         self.address = address
         self.statements = statements
         self.identity = identity
+        self.bus = bus
 
     def join(self, given: object, owner: Owner, clock: Clock) -> Joined:
         """Raises `WrongTransaction`."""

@@ -21,12 +21,12 @@ from eventbus.databases.postgres.database import (
 from eventbus.databases.postgres.migrations import Schema
 from eventbus.logbook import Page
 from eventbus.record import microseconds
-from eventbus.store import Backlog
+from eventbus.stores.entries import Backlogs, backlog_of
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.postgres.identity import identified
 from eventbus.stores.postgres.logbook import pages
-from eventbus.stores.postgres.outbox import backlog
-from eventbus.stores.postgres.statements import Statements, migrations
+from eventbus.stores.postgres.outbox import backlog, backlogs_of_others
+from eventbus.stores.postgres.statements import KNOWS_BUSES, Statements, migrations
 
 Answer = TypeVar("Answer")
 
@@ -42,10 +42,20 @@ async def was_opened(url: str, options: StoreOptions) -> bool:
         return await schema.version(connection, address) > 0
 
 
-async def backlog_at(url: str, options: StoreOptions, clock: Clock) -> Backlog | None:
+async def backlogs_at(url: str, options: StoreOptions, clock: Clock) -> Backlogs | None:
     """None where the database has no store. Raises `StoreUnavailable`, `ConfigurationError`."""
-    now = microseconds(clock.now())
-    return await _look(url, options, lambda connection, statements: backlog(connection, statements, now))
+    address, schema = Address.of(url), Schema(options.schema, "store", migrations())
+    bus, now = options.bus, microseconds(clock.now())
+
+    async def look(connection: Connection, sql: Statements) -> Backlogs:
+        if await schema.version(connection, address) < KNOWS_BUSES:
+            (row,) = await connection.fetch(sql["backlog_of_all"])
+            return Backlogs(backlog_of(tuple(row), now))
+        return Backlogs(
+            await backlog(connection, sql, bus, now), await backlogs_of_others(connection, sql, bus, now)
+        )
+
+    return await _look(url, options, look)
 
 
 async def pages_at(url: str, options: StoreOptions, kind: str) -> Sequence[Page]:

@@ -1,4 +1,4 @@
-"""The outbox: relays share it by shards, and no key is ever with two of them.
+"""The outbox: relays of a bus share it by shards, and no key of it is ever with two of them.
 
 A shard is held by an advisory lock of the relay's session, so it is free the moment that its connection is
 gone. Ids are in the order of the transactions that were one after the other; nothing remembers the last id,
@@ -8,7 +8,7 @@ so that what commits late is taken late, and not skipped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -19,7 +19,7 @@ from eventbus.databases.postgres.lane import Lane
 from eventbus.logs import get_logger
 from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
-from eventbus.stores.entries import entry
+from eventbus.stores.entries import backlog_of, entry
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.postgres.statements import Statements
 from eventbus.stores.postgres.watch import Watch
@@ -34,6 +34,7 @@ class PostgresOutbox:
     def __init__(self, address: Address, statements: Statements, options: StoreOptions, clock: Clock) -> None:
         self._statements = statements
         self._keep_sent = options.keep_sent
+        self._bus = options.bus
         self._clock = clock
         self._watch = Watch(statements)
         self._desk = Lane(address, options.timeout)
@@ -45,7 +46,7 @@ class PostgresOutbox:
 
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         if messages:
-            await self._desk.ask(Putting(self._statements, messages, keys, self._now()))
+            await self._desk.ask(Putting(self._statements, messages, keys, self._now(), self._bus))
 
     def take(self, limit: int) -> AbstractAsyncContextManager[Taken]:
         return self._taking.take(limit)
@@ -54,7 +55,12 @@ class PostgresOutbox:
         await self._watch.changed(within)
 
     async def backlog(self) -> Backlog:
-        return await self._desk.ask(lambda connection: backlog(connection, self._statements, self._now()))
+        sql, bus, now = self._statements, self._bus, self._now()
+        return await self._desk.ask(lambda connection: backlog(connection, sql, bus, now))
+
+    async def backlogs_of_others(self) -> Mapping[str, Backlog]:
+        sql, bus, now = self._statements, self._bus, self._now()
+        return await self._desk.ask(lambda connection: backlogs_of_others(connection, sql, bus, now))
 
     async def close(self) -> None:
         self._watch.tell()
@@ -65,7 +71,7 @@ class PostgresOutbox:
 
         async def begin(connection: Connection) -> list[tuple[int, OutboxEntry | None]]:
             self._watch.seen()
-            found = await connection.fetch(self._statements["take"], limit)
+            found = await connection.fetch(self._statements["take"], limit, self._bus)
             read = [(row[0], entry(tuple(row), now)) for row in found]
             damaged = [number for number, whole in read if whole is None]
             if damaged:
@@ -101,6 +107,13 @@ class PostgresOutbox:
         return microseconds(self._clock.now())
 
 
-async def backlog(connection: Connection, statements: Statements, now: int) -> Backlog:
-    events, size, oldest = await connection.fetchrow(statements["backlog"]) or (0, 0, None)
-    return Backlog(events, size, None if oldest is None else max(0.0, (now - oldest) / 1_000_000))
+async def backlog(connection: Connection, statements: Statements, bus: str, now: int) -> Backlog:
+    (row,) = await connection.fetch(statements["backlog"], bus)
+    return backlog_of(tuple(row), now)
+
+
+async def backlogs_of_others(
+    connection: Connection, statements: Statements, bus: str, now: int
+) -> Mapping[str, Backlog]:
+    found = await connection.fetch(statements["backlogs_of_others"], bus)
+    return {bus_of_row: backlog_of(row, now) for bus_of_row, *row in found}

@@ -1,7 +1,7 @@
 -- Streams, snapshots, projections. Each statement under its name; {schema} is the schema of the store.
 
 -- name: append
-SELECT appended, actual FROM {schema}.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT appended, actual FROM {schema}.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: stream_version
 SELECT version FROM {schema}.stream WHERE name = $1

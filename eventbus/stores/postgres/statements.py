@@ -11,6 +11,8 @@ from eventbus.databases.named import named
 from eventbus.databases.postgres.migrations import scripts
 from eventbus.errors import ConfigurationError
 
+KNOWS_BUSES: Final = 5
+"""The version of the schema since which an outbox says of which bus an event is."""
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
 

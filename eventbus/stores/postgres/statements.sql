@@ -34,10 +34,10 @@ SELECT subscription = $1 FROM {schema}.inbox WHERE subscription >= $1
 ORDER BY subscription, event_id, replay LIMIT 1
 
 -- name: put
-SELECT {schema}.put($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT {schema}.put($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: take
-SELECT id, key, queue, properties, body, checksum, due_at FROM {schema}.take($1)
+SELECT id, key, queue, properties, body, checksum, due_at FROM {schema}.take($1, $2)
 
 -- name: let_go
 SELECT pg_advisory_unlock_all()
@@ -58,7 +58,16 @@ DELETE FROM {schema}.outbox WHERE id IN (
 
 -- name: backlog
 SELECT count(*), coalesce(sum(length(body)), 0)::bigint, min(created_at) FROM {schema}.outbox
+WHERE bus IN ('', $1) AND sent_at IS NULL AND NOT damaged
+
+-- name: backlog_of_all
+-- In a schema that no process of this version has opened yet.
+SELECT count(*), coalesce(sum(length(body)), 0)::bigint, min(created_at) FROM {schema}.outbox
 WHERE sent_at IS NULL AND NOT damaged
+
+-- name: backlogs_of_others
+SELECT bus, count(*), coalesce(sum(length(body)), 0)::bigint, min(created_at) FROM {schema}.outbox
+WHERE bus NOT IN ('', $1) AND sent_at IS NULL AND NOT damaged GROUP BY bus ORDER BY bus
 
 -- name: place
 SELECT current_database(), to_regclass($1)::oid::bigint, obj_description(to_regclass($1)::oid, 'pg_class')

@@ -46,7 +46,7 @@ class _Opened:
         self.outbox = PostgresOutbox(address, statements, options, clock)
         self.logbook = PostgresLogbook(self.lane, self.owner, statements)
         self.transactions = Transactions(address, options.timeout)
-        self.place = Place(address, statements, identity)
+        self.place = Place(address, statements, identity, options.bus)
         self.streams = PostgresStreams(self.place, options, clock)
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ class PostgresStreams:
         self._followers = Followers(place.address, place.statements, options.timeout)
 
     async def append(self, appending: Appending) -> AppendOutcome:
-        return await self._ask(_appended(self._statements, appending, self._now()))
+        return await self._ask(_appended(self._place, appending, self._now()))
 
     async def version(self, stream: str) -> int:
         return await self._ask(_number(self._statements["stream_version"], stream))
@@ -114,7 +114,7 @@ class _Joined:
         return await self._said(_snapshot(self._place.statements["snapshot"], stream, kind))
 
     async def append(self, appending: Appending) -> AppendOutcome:
-        return await self._said(_appended(self._place.statements, appending, microseconds(self._clock.now())))
+        return await self._said(_appended(self._place, appending, microseconds(self._clock.now())))
 
     async def keep_snapshot(self, stream: str, kind: str, snapshot: StoredSnapshot) -> None:
         now = microseconds(self._clock.now())
@@ -163,19 +163,20 @@ def _snapshot(
 
 
 def _appended(
-    statements: Statements, appending: Appending, now: int
+    place: Place, appending: Appending, now: int
 ) -> Callable[[Connection], Awaitable[AppendOutcome]]:
     """Raises `InvalidEvent` for a header value that cannot travel."""
-    put = rows(appending.messages, appending.keys, now)
+    put = rows(appending.messages, appending.keys, now, place.bus)
     parameters = (
         *(appending.stream, appending.expected),
         *([message.routing_key for message in appending.messages], list(appending.versions)),
         *([row[name] for row in put] for name in _OUTBOX_COLUMNS),
         now,
+        place.bus,
     )
 
     async def append(connection: Connection) -> AppendOutcome:
-        row = await connection.fetchrow(statements["append"], *parameters)
+        row = await connection.fetchrow(place.statements["append"], *parameters)
         assert row is not None  # noqa: S101  a function answers with one
         return Conflict(row[1]) if row[0] is None else Appended(row[0])
 

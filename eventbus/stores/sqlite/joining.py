@@ -43,9 +43,9 @@ class Joining(Protocol):
     def run_now(self, work: Callable[[Joint], Answer]) -> Answer: ...
 
 
-def join(given: object, address: Address, owner: Owner, clock: Clock) -> Joined:
+def join(given: object, address: Address, owner: Owner, clock: Clock, bus: str) -> Joined:
     """Raises `WrongTransaction`."""
-    return SqliteJoined(joining_for(given, address), address, owner, clock)
+    return SqliteJoined(joining_for(given, address), address, owner, clock, bus)
 
 
 def joining_for(given: object, address: Address) -> Joining:
@@ -70,11 +70,12 @@ def joining_for(given: object, address: Address) -> Joining:
 
 
 class SqliteJoined:
-    def __init__(self, joining: Joining, address: Address, owner: Owner, clock: Clock) -> None:
+    def __init__(self, joining: Joining, address: Address, owner: Owner, clock: Clock, bus: str) -> None:
         self._joining = joining
         self._address = address
         self._owner = owner
         self._clock = clock
+        self._bus = bus
 
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         if messages:
@@ -94,7 +95,7 @@ class SqliteJoined:
         return await self._joining.run(complete)
 
     def _putting(self, messages: Sequence[Message], keys: Sequence[str | None]) -> Callable[[Joint], None]:
-        put = rows(messages, keys, microseconds(self._clock.now()))
+        put = rows(messages, keys, microseconds(self._clock.now()), self._bus)
 
         def putting(joint: Joint) -> None:
             check_place(joint, self._address)

@@ -1,10 +1,11 @@
-"""The outbox: one relay sends at a time, in the order of the commits; others stand by."""
+"""The outbox: of each bus one relay sends at a time, in the order of the commits; others stand by."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 
 from eventbus.clock import Clock
@@ -12,7 +13,7 @@ from eventbus.databases.sqlite.access import Access
 from eventbus.logs import get_logger
 from eventbus.record import microseconds
 from eventbus.store import Backlog, OutboxEntry, StoreUnavailable, Taken
-from eventbus.stores.entries import entry, rows
+from eventbus.stores.entries import backlog_of, entry, rows
 from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.owner import Owner, uptime
 from eventbus.stores.sqlite.statements import statements
@@ -30,6 +31,7 @@ class SqliteOutbox:
         self._access = access
         self._owner = owner
         self._keep_sent = options.keep_sent
+        self._bus = options.bus
         self._clock = clock
         self._watch = watch
         self._taking = Taking(self)
@@ -38,7 +40,7 @@ class SqliteOutbox:
     async def put(self, messages: Sequence[Message], keys: Sequence[str | None]) -> None:
         if not messages:
             return
-        put = rows(messages, keys, self._now())
+        put = rows(messages, keys, self._now(), self._bus)
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.executemany(statements()["put"], put)
@@ -53,19 +55,18 @@ class SqliteOutbox:
         await self._watch.changed(within)
 
     async def backlog(self) -> Backlog:
-        events, size, oldest = await self._access.read(
-            lambda connection: connection.execute(statements()["backlog"]).fetchone()
-        )
-        age = None if oldest is None else max(0.0, (self._now() - oldest) / 1_000_000)
-        return Backlog(events, size, age)
+        return await self._access.read(partial(backlog, bus=self._bus, now=self._now()))
+
+    async def backlogs_of_others(self) -> Mapping[str, Backlog]:
+        return await self._access.read(partial(backlogs_of_others, bus=self._bus, now=self._now()))
 
     async def begin(self, limit: int) -> list[OutboxEntry]:
         """Nothing where nothing waits, which costs no write, or another relay is at it."""
 
         def newest(connection: sqlite3.Connection) -> tuple[int, bool]:
             seen = connection.execute(statements()["newest"]).fetchone()
-            waits = connection.execute(statements()["take"], {"limit": 1}).fetchone() is not None
-            return (0 if seen is None else seen[0]), waits
+            waits = connection.execute(statements()["waits"], {"bus": self._bus}).fetchone()[0]
+            return (0 if seen is None else seen[0]), bool(waits)
 
         seen, waits = await self._access.read(newest)
         self._watch.seen(seen)
@@ -75,9 +76,11 @@ class SqliteOutbox:
 
         def lead(connection: sqlite3.Connection) -> tuple[list[OutboxEntry], list[int]]:
             sql, owner = statements(), self._owner.id
-            if connection.execute(sql["lead"], {"owner": owner, "uptime": uptime()}).rowcount == 0:
+            leading = {"bus": self._bus, "owner": owner, "uptime": uptime()}
+            if connection.execute(sql["lead"], leading).rowcount == 0:
                 return [], []
-            found = connection.execute(sql["take"], {"limit": limit}).fetchall()
+            connection.execute(sql["adopt"], {"bus": self._bus})
+            found = connection.execute(sql["take"], {"bus": self._bus, "limit": limit}).fetchall()
             read = [(row[0], entry(row, now)) for row in found]
             damaged = [number for number, whole in read if whole is None]
             connection.executemany(sql["set_aside"], [{"id": number} for number in damaged])
@@ -117,3 +120,12 @@ class SqliteOutbox:
 
     def _now(self) -> int:
         return microseconds(self._clock.now())
+
+
+def backlog(connection: sqlite3.Connection, *, bus: str, now: int) -> Backlog:
+    return backlog_of(connection.execute(statements()["backlog"], {"bus": bus}).fetchone(), now)
+
+
+def backlogs_of_others(connection: sqlite3.Connection, *, bus: str, now: int) -> Mapping[str, Backlog]:
+    found = connection.execute(statements()["backlogs_of_others"], {"bus": bus})
+    return {row[0]: backlog_of(row[1:], now) for row in found}

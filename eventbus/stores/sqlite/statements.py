@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Final
 
 from eventbus.databases.named import named
 from eventbus.databases.sqlite.migrations import Schema
+
+KNOWS_BUSES: Final = 5
+"""The version of the schema since which an outbox says of which bus an event is."""
 
 
 @cache

@@ -61,26 +61,33 @@ DELETE FROM eventbus_inbox WHERE (subscription, event_id, replay) IN (
 SELECT EXISTS (SELECT 1 FROM eventbus_inbox WHERE subscription = :subscription)
 
 -- name: put
-INSERT INTO eventbus_outbox (event_id, key, queue, properties, body, checksum, due_at, created_at)
-VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :created_at)
+INSERT INTO eventbus_outbox (event_id, key, queue, properties, body, checksum, due_at, created_at, bus)
+VALUES (:event_id, :key, :queue, :properties, :body, :checksum, :due_at, :created_at, :bus)
 
 -- name: newest
 SELECT seq FROM sqlite_sequence WHERE name = 'eventbus_outbox'
 
 -- name: lead
 -- Also who leads already, for it may have failed to stand down; `Taking` lets one in at a time.
-UPDATE eventbus_relay SET owner = :owner
-WHERE owner IS NULL OR owner = :owner OR NOT EXISTS (
+INSERT INTO eventbus_leader (bus, owner) VALUES (:bus, :owner)
+ON CONFLICT (bus) DO UPDATE SET owner = excluded.owner
+WHERE eventbus_leader.owner IS NULL OR eventbus_leader.owner = excluded.owner OR NOT EXISTS (
     SELECT 1 FROM eventbus_owner AS other
-    WHERE other.id = eventbus_relay.owner AND :uptime BETWEEN other.valid_from AND other.expires_at
+    WHERE other.id = eventbus_leader.owner AND :uptime BETWEEN other.valid_from AND other.expires_at
 )
 
 -- name: stand_down
-UPDATE eventbus_relay SET owner = NULL WHERE owner = :owner
+UPDATE eventbus_leader SET owner = NULL WHERE owner = :owner
+
+-- name: waits
+SELECT EXISTS (SELECT 1 FROM eventbus_outbox WHERE bus IN ('', :bus) AND sent_at IS NULL AND damaged = 0)
+
+-- name: adopt
+UPDATE eventbus_outbox SET bus = :bus WHERE :bus <> '' AND bus = '' AND sent_at IS NULL AND damaged = 0
 
 -- name: take
 SELECT id, key, queue, properties, body, checksum, due_at FROM eventbus_outbox
-WHERE sent_at IS NULL AND damaged = 0 ORDER BY id LIMIT :limit
+WHERE bus = :bus AND sent_at IS NULL AND damaged = 0 ORDER BY id LIMIT :limit
 
 -- name: set_aside
 UPDATE eventbus_outbox SET damaged = 1 WHERE id = :id
@@ -98,7 +105,16 @@ DELETE FROM eventbus_outbox WHERE id IN (
 
 -- name: backlog
 SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM eventbus_outbox
+WHERE bus IN ('', :bus) AND sent_at IS NULL AND damaged = 0
+
+-- name: backlog_of_all
+-- In a file that no process of this version has opened yet.
+SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM eventbus_outbox
 WHERE sent_at IS NULL AND damaged = 0
+
+-- name: backlogs_of_others
+SELECT bus, count(*), coalesce(sum(length(body)), 0), min(created_at) FROM eventbus_outbox
+WHERE bus NOT IN ('', :bus) AND sent_at IS NULL AND damaged = 0 GROUP BY bus ORDER BY bus
 
 -- name: make_page
 INSERT INTO eventbus_logbook (kind, name, text) VALUES (:kind, :name, :text) ON CONFLICT DO NOTHING

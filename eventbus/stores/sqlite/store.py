@@ -41,7 +41,7 @@ class _Opened:
         self.outbox = SqliteOutbox(self.access, self.owner, options, clock, self.watch)
         self.logbook = SqliteLogbook(self.access, self.owner)
         self.transactions = Transactions(address, options.timeout, self.owner, self.watch)
-        self.streams = SqliteStreams(self.access, clock, self.watch, options.poll_interval)
+        self.streams = SqliteStreams(self.access, options, clock, self.watch)
 
 
 class SqliteStore:
@@ -117,7 +117,7 @@ class SqliteStore:
         return self._parts.transactions.transaction()
 
     def join(self, transaction: object) -> Joined:
-        return join(transaction, self._address, self._parts.owner, self._clock)
+        return join(transaction, self._address, self._parts.owner, self._clock, self._options.bus)
 
     def passing(self, raised: Exception) -> StoreUnavailable | None:
         error = of_the_driver(raised)

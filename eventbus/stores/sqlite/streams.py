@@ -21,6 +21,7 @@ from eventbus.event_store import (
 )
 from eventbus.record import microseconds
 from eventbus.stores.entries import rows
+from eventbus.stores.options import StoreOptions
 from eventbus.stores.sqlite.following import Follower, follower
 from eventbus.stores.sqlite.joining import Joining, Joint, Native, check_place, joining_for
 from eventbus.stores.sqlite.statements import statements
@@ -30,15 +31,15 @@ Answer = TypeVar("Answer")
 
 
 class SqliteStreams:
-    def __init__(self, access: Access, clock: Clock, watch: Watch, interval: float) -> None:
-        """`interval`: see `StoreOptions.poll_interval`."""
+    def __init__(self, access: Access, options: StoreOptions, clock: Clock, watch: Watch) -> None:
         self._access = access
         self._clock = clock
         self._watch = watch
-        self._interval = interval
+        self._interval = options.poll_interval
+        self._bus = options.bus
 
     async def append(self, appending: Appending) -> AppendOutcome:
-        work = _append(appending, self._now())
+        work = _append(appending, self._now(), self._bus)
         outcome = await self._write(work, durable=True)
         self._watch.tell()
         return outcome
@@ -66,7 +67,7 @@ class SqliteStreams:
         return follower(self._access.address, self._watch, self._interval)
 
     def join(self, transaction: object) -> JoinedStreams:
-        return _Joined(joining_for(transaction, self._access.address), self._access, self._clock)
+        return _Joined(joining_for(transaction, self._access.address), self._access, self._clock, self._bus)
 
     async def _read(self, query: Callable[[Joint], Answer]) -> Answer:
         return await self._access.read(lambda connection: query(Native(connection)))
@@ -79,10 +80,11 @@ class SqliteStreams:
 
 
 class _Joined:
-    def __init__(self, joining: Joining, access: Access, clock: Clock) -> None:
+    def __init__(self, joining: Joining, access: Access, clock: Clock, bus: str) -> None:
         self._joining = joining
         self._access = access
         self._clock = clock
+        self._bus = bus
 
     async def version(self, stream: str) -> int:
         return await self._run(lambda joint: _version(joint, stream))
@@ -94,7 +96,7 @@ class _Joined:
         return await self._run(lambda joint: _snapshot(joint, stream, kind))
 
     async def append(self, appending: Appending) -> AppendOutcome:
-        return await self._run(_append(appending, microseconds(self._clock.now())))
+        return await self._run(_append(appending, microseconds(self._clock.now()), self._bus))
 
     async def keep_snapshot(self, stream: str, kind: str, snapshot: StoredSnapshot) -> None:
         await self._run(_keep_snapshot(stream, kind, snapshot, microseconds(self._clock.now())))
@@ -116,9 +118,9 @@ class _Joined:
         return await self._joining.run(checked)
 
 
-def _append(appending: Appending, now: int) -> Callable[[Joint], AppendOutcome]:
+def _append(appending: Appending, now: int, bus: str) -> Callable[[Joint], AppendOutcome]:
     """Raises `InvalidEvent` for a header value that cannot travel."""
-    put = rows(appending.messages, appending.keys, now)
+    put = rows(appending.messages, appending.keys, now, bus)
 
     def append(joint: Joint) -> AppendOutcome:
         sql = statements()

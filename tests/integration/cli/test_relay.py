@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from eventbus.codec import Codec
 from eventbus.stores.opening import store_for
+from eventbus.stores.options import StoreOptions
+from eventbus.testing.clock import VirtualClock
 from eventbus.transport import Message
 from tests.integration.cli.conftest import Cli, Running
 from tests.support.eventually import eventually_sync
@@ -25,9 +28,12 @@ def order(number: int) -> Message:
     return Codec().encode(by_name("order.created", {"order_id": number, "total": "3.00"}))
 
 
-def put(store_url: str, *messages: Message) -> None:
+def put(store_url: str, *messages: Message, of: str = "", at: datetime | None = None) -> None:
+    """`of`: the bus that puts it there."""
+    clock = None if at is None else VirtualClock(at)
+
     async def put() -> None:
-        store = store_for(store_url)
+        store = store_for(store_url, StoreOptions(bus=of), clock=clock)
         await store.open()
         assert store.outbox is not None
         await store.outbox.put(messages, ["order"] * len(messages))
@@ -75,7 +81,48 @@ def test_once_sends_what_waits_and_says_how_much(cli: Cli):
     again = cli("relay", "--once", "--output", "json")
 
     assert (done.code, done.out) == (0, "sent 2, left 0\n")
-    assert (again.code, json.loads(again.out)) == (0, {"sent": 0, "left": 0})
+    assert (again.code, json.loads(again.out)) == (0, {"sent": 0, "left": 0, "of_others": {}})
+
+
+def test_what_is_of_another_bus_is_left_and_told_with_the_command_that_sends_it(cli: Cli):
+    store = f"sqlite:///{cli.directory}/shop.db"
+    put(store, order(1), order(2), of="amqp:billing:gone")
+
+    done = cli("relay", "--once", "--store", store)
+    told = json.loads(cli("relay", "--once", "--store", store, "--output", "json").out)
+    status = json.loads(cli("status", "--store", store, "--output", "json").out)
+
+    assert (done.code, done.out) == (0, "sent 0, left 0\n")
+    assert f"2 events of another bus, amqp:billing:gone, left in {store}: " in done.err
+    assert "EVENTBUS_NAMESPACE=billing eventbus relay --once --url amqp://USER:PASSWORD@HOST/gone" in done.err
+    assert told == {"sent": 0, "left": 0, "of_others": {"amqp:billing:gone": 2}}
+    assert status["outbox"]["events"] == 0
+
+
+def test_what_another_bus_has_left_in_the_outbox_and_the_spool_the_doctor_finds(cli: Cli):
+    store, spool = f"sqlite:///{cli.directory}/shop.db", f"sqlite:///{cli.directory}/eventbus-spool.db"
+    for place, bus in ((store, "amqp:billing:shop"), (spool, "amqp:events:bank")):
+        put(place, order(1), of=bus, at=datetime.now(UTC) - timedelta(hours=1))
+
+    done = cli("doctor", "--store", store, "--output", "json")
+
+    findings = json.loads(done.out)["findings"]
+    left = [each["what"] for each in findings if "another bus" in each["what"]]
+    assert done.code == 0
+    assert len(left) == 2
+    assert left[0].startswith(f"1 event of another bus, amqp:billing:shop, left in {store}: ")
+    assert left[1].startswith(f"1 event of another bus, amqp:events:bank, left in {spool}: ")
+
+
+def test_what_a_bus_has_left_that_is_gone_is_sent_through_another_one(everywhere: Cli):
+    store = f"sqlite:///{everywhere.directory}/shop.db"
+    put(store, order(1), order(2), of="amqp:billing:gone")
+    tail = listening(everywhere)
+
+    done = everywhere("relay", "--once", "--store", store, "--of", "amqp:billing:gone")
+
+    assert (done.code, done.out) == (0, "sent 2, left 0\n")
+    eventually_sync(lambda: seen(tail) == [1, 2], within=20)
 
 
 def test_without_a_broker_nothing_is_lost(cli: Cli):

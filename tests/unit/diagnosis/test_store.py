@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.diagnosis import Severity
+from eventbus.diagnosis import OfAnotherBus, Severity
 from eventbus.diagnosis import store as of_store
 from eventbus.errors import ConfigurationError
-from eventbus.store import StoreReport, StoreUnavailable
+from eventbus.store import Backlog, StoreReport, StoreUnavailable
 from tests.unit.diagnosis.patients import facts, only
 
 
@@ -70,3 +70,26 @@ def test_a_store_that_was_named_and_is_not_there_is_worth_a_warning(url: str, wo
     assert finding.what == f"the store {url} is not there: {words}"
     assert finding.fix.endswith("eventbus run shop:payment")
     assert list(of_store.useless_store(missing)) == []
+
+
+def left_for(seconds: float) -> OfAnotherBus:
+    backlog = Backlog(7, 700, seconds)
+    return OfAnotherBus("amqp:events:shop", backlog, "sqlite:///shop.db", "eventbus relay --once --url there")
+
+
+def test_what_another_bus_has_left_for_long_is_worth_a_warning_with_the_command_that_sends_it():
+    finding = only(of_store.left_by_others(facts(of_others=[left_for(7200.0)])))
+
+    assert finding.severity is Severity.WARNING
+    assert finding.what == (
+        "7 events of another bus, amqp:events:shop, left in sqlite:///shop.db: "
+        "nobody has sent the oldest of them on for 120 minutes"
+    )
+    assert finding.fix == (
+        "eventbus relay --once --url there; where that bus is gone, add --of amqp:events:shop and name the "
+        "broker that is to have them"
+    )
+
+
+def test_what_another_bus_is_about_to_send_is_its_own_affair():
+    assert list(of_store.left_by_others(facts(of_others=[left_for(0.2)]))) == []

@@ -20,7 +20,7 @@ from tests.support.picky import PickyTransport
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Outbox]:
-    store = await opened_spool(path, SystemClock())
+    store = await opened_spool(path, SystemClock(), "")
     try:
         assert store.outbox is not None
         yield store.outbox
@@ -94,6 +94,6 @@ async def test_a_record_that_was_torn_is_told_of_and_the_others_are_sent(
 
 async def test_a_place_where_no_file_can_be_is_told_when_it_is_opened(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="is a directory"):
-        await opened_spool(tmp_path, SystemClock())
+        await opened_spool(tmp_path, SystemClock(), "")
     with pytest.raises(ConfigurationError, match="does not exist"):
-        await opened_spool(tmp_path / "nowhere" / "spool.db", SystemClock())
+        await opened_spool(tmp_path / "nowhere" / "spool.db", SystemClock(), "")

@@ -63,7 +63,7 @@ def broker() -> PickyTransport:
 
 @asynccontextmanager
 async def opened(path: Path, broker: PickyTransport, limits: SpoolLimits = ROOMY) -> AsyncIterator[Place]:
-    store = await opened_spool(path, SystemClock())
+    store = await opened_spool(path, SystemClock(), "")
     try:
         place = Place(store, broker, limits)
         await place.spool.open()

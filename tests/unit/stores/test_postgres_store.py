@@ -16,7 +16,8 @@ from eventbus.clock import SystemClock
 from eventbus.errors import ConfigurationError
 from eventbus.event_store import Appended, Appending, Conflict
 from eventbus.store import Claim, InboxKey, StoreUnavailable, WrongTransaction
-from eventbus.stores.looking import backlog_at
+from eventbus.stores.entries import NO_OUTBOX
+from eventbus.stores.looking import backlogs_at
 from eventbus.stores.postgres.statements import Statements, migrations
 from eventbus.stores.postgres.store import PostgresStore
 from eventbus.transport import Message
@@ -107,16 +108,16 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
 
 
 async def test_looking_creates_nothing_and_counts_what_waits(postgres_url: str) -> None:
-    assert await backlog_at(postgres_url, SystemClock()) is None
+    assert await backlogs_at(postgres_url, "shop", SystemClock()) == NO_OUTBOX
     store = PostgresStore(postgres_url)
     await store.open()
     await store.outbox.put([a_message()], [None])
     await store.close()
 
-    found = await backlog_at(postgres_url, SystemClock())
+    found = await backlogs_at(postgres_url, "shop", SystemClock())
 
-    assert found is not None
-    assert found.events == 1
+    assert found.own is not None
+    assert found.own.events == 1
 
 
 async def test_a_connection_of_a_user_s_pool_is_joined(store: PostgresStore, postgres_url: str) -> None:
