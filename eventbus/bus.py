@@ -234,7 +234,7 @@ class Bus:
         self._home.check_open()
         logbook = logbook_of(await self.kept.opened_store())
         history = await self.history()
-        return Replays(Means(self.transport, history, logbook, self._codec, self.clock))
+        return Replays(Means(self.transport, history, logbook, self._codec, self.clock, self.kept.bus))
 
     async def history(self) -> History:
         """Every event that was published and is kept: in the archive, where there is one, and in the log."""
@@ -257,7 +257,7 @@ class Bus:
             remedy = "Use a store with transactions: EVENTBUS_STORE=sqlite:///eventbus.db, or postgresql://…"
             raise InvalidSubscription(late[0].queue, problem, remedy)
         history, inbox = await self.history(), shared.store.inbox
-        return CatchUps(self.transport, history, logbook, inbox, self._codec, self.clock)
+        return CatchUps(self.transport, history, logbook, inbox, self._codec, self.clock, self.kept.bus)
 
     async def _declares(self, services: Sequence[Service]) -> bool:
         """Whether the broker has all queues; if not, each subscription sees to its own."""

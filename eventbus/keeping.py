@@ -125,9 +125,8 @@ def make_store(settings: Settings, *, of: str | None = None, clock: Clock | None
     """
     from eventbus.stores.opening import store_for
 
-    url = store_url(settings)
-    options = replace(store_options(settings), bus=of or bus_of(settings, kept_in=url))
-    return store_for(url, options, clock=clock)
+    options = replace(store_options(settings), bus=of or bus_of(settings))
+    return store_for(store_url(settings), options, clock=clock)
 
 
 def make_archive(settings: Settings) -> Archive:
@@ -154,7 +153,7 @@ class Kept:
         self._settings = settings
         # Both are opened when somebody asks for them, whatever the working directory is by then.
         self._usual_url = settled(store_url(settings))
-        self.bus = bus_of(settings, kept_in=self._usual_url)
+        self.bus = bus_of(settings)
         """Whose what is kept in its store is."""
         self._archive_url = None if settings.archive is None else settled(settings.archive)
         self._transport = transport

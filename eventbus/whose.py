@@ -24,8 +24,10 @@ def spool_path(settings: Settings) -> Path:
     return Path(settings.spool).absolute()
 
 
-def bus_of(settings: Settings, *, kept_in: str) -> str:
-    """Which bus it is, for what it keeps at this URL: the same on each host, for each user and after a move.
+def bus_of(settings: Settings, *, kept_in: str | None = None) -> str:
+    """Which bus it is, for what it keeps at this URL, by default its store.
+
+    The same on each host, for each user and after a move.
 
     On RabbitMQ namespace and virtual host, and not the hosts: a broker that moves takes its outbox along. A
     SQLite file knows no namespaces. One line without blanks or secrets; raises `ConfigurationError`.
@@ -36,7 +38,7 @@ def bus_of(settings: Settings, *, kept_in: str) -> str:
         path = path_from_url(settings.url)
         if path == MEMORY:
             return f"sqlite:{MEMORY}"
-        file = Path(path).resolve()
+        file, kept_in = Path(path).resolve(), kept_in or store_url(settings)
         is_this = kept_in.startswith("sqlite:") and file == Path(path_from_url(kept_in)).resolve()
         return _THIS_FILE if is_this else f"sqlite:{quote(str(file))}"
     from eventbus.rabbitmq.address import parse

@@ -17,14 +17,14 @@ from typing import Final
 
 from eventbus.catchup.consumption import HistoryConsumption
 from eventbus.catchup.copies import Copies
-from eventbus.catchup.progress import KIND, Progress
+from eventbus.catchup.progress import KIND, Progress, other_buses, page_name
 from eventbus.catchup.reading import Reading
 from eventbus.clock import Clock, SystemClock
 from eventbus.codec import Codec
 from eventbus.errors import InvalidSubscription
 from eventbus.history import History, Period, Place, Wanted
 from eventbus.leaving import Leaving
-from eventbus.logbook import Logbook
+from eventbus.logbook import Logbook, Page
 from eventbus.logs import get_logger
 from eventbus.service import Member
 from eventbus.store import Inbox, StoreUnavailable
@@ -33,6 +33,10 @@ from eventbus.waiting import stopped
 
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at what another process is doing."""
+_ANEW: Final = (
+    "it was caught up with the history of these; this bus has one of its own, which begins here. Of an "
+    "archive, what the inbox has forgotten is handled again: without start= nothing of history is"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class CatchUps:
     inbox: Inbox
     codec: Codec
     clock: Clock
+    bus: str
+    """Whose history it is; see `whose.bus_of`."""
 
     def of(self, member: Member) -> CatchUp | None:
         """None where it begins with what is new."""
@@ -55,6 +61,7 @@ class CatchUp:
     def __init__(self, member: Member, shared: CatchUps) -> None:
         self._member = member
         self._queue = member.queue
+        self._page = page_name(member.queue, shared.bus)
         self._shared = shared
         self._progress: Progress | None = None
         self._leaving = Leaving(shared.logbook)
@@ -108,9 +115,13 @@ class CatchUp:
 
     async def _take(self) -> bool:
         """Whether its page is in our hand; in any case, what is known of it."""
-        await self._leaving.before_taking(KIND, self._queue)
+        await self._leaving.before_taking(KIND, self._page)
         try:
-            is_ours, page = await self._shared.logbook.take(KIND, self._queue, "")
+            is_ours, page = await self._shared.logbook.take(KIND, self._page, "")
+            if is_ours and not page.text and (older := await self._of_an_older_version()) is not None:
+                is_ours, page = not older.is_in_hand, older
+                if not is_ours:
+                    await self._leave()
         except (StoreUnavailable, asyncio.CancelledError):  # and nobody knows whether it is
             await self._leave()
             raise
@@ -118,6 +129,10 @@ class CatchUp:
         if not is_ours and self._progress is None:
             self._log.debug("catch_up.elsewhere")
         return is_ours
+
+    async def _of_an_older_version(self) -> Page | None:
+        """Its page said of no bus; what it says is so for this one."""
+        return await self._shared.logbook.page(KIND, self._queue)
 
     async def _begin(self, stop: asyncio.Event) -> bool:
         """Whether there is history to handle; if not, or where nobody knows, its page is left."""
@@ -133,7 +148,10 @@ class CatchUp:
         if self._progress is not None:
             self._log.info("catch_up.resumed", read=self._progress.read, of=self._progress.total)
             return True
-        if await self._shared.inbox.remembers(self._queue):
+        others = other_buses(await self._shared.logbook.pages(KIND), self._queue, self._shared.bus)
+        if others:  # which the inbox may know it from
+            self._log.warning("catch_up.another_bus", buses=others, advice=_ANEW)
+        elif await self._shared.inbox.remembers(self._queue):
             await self._go_live("catch_up.not_new")
             return False
         bound_at = (await self._shared.history.bounds()).end
@@ -169,11 +187,11 @@ class CatchUp:
 
     async def _write(self, progress: Progress) -> None:
         """Raises `OutOfHand` where this process was taken for dead."""
-        await self._shared.logbook.write(KIND, self._queue, progress.text())
+        await self._shared.logbook.write(KIND, self._page, progress.text())
         self._progress = progress
 
     async def _leave(self) -> None:
-        await self._leaving(KIND, self._queue)
+        await self._leaving(KIND, self._page)
 
 
 def check_starts(members: Sequence[Member]) -> None:

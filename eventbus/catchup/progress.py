@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Self
@@ -9,9 +10,10 @@ from typing import Final, Literal, Self
 from pydantic import TypeAdapter
 
 from eventbus.history import Place
+from eventbus.logbook import Page
 
 KIND: Final = "catch-up"
-"""Of its page, whose name is the subscription's."""
+"""Of its page."""
 
 Phase = Literal["history", "live"]
 
@@ -45,6 +47,27 @@ class Progress:
             return None
         took = (self.noted_at - self.began_at).total_seconds()
         return max(0, self.total - self.read) * took / self.read
+
+
+def page_name(subscription: str, bus: str) -> str:
+    """One of each bus that has the subscription, for each has a history of its own."""
+    return f"{subscription} {bus}"
+
+
+def pages_of(pages: Sequence[Page], bus: str) -> dict[str, tuple[Page, Progress]]:
+    """By the subscription, what this bus has; a page of an older version is of no bus, and speaks for all."""
+    found: dict[str, tuple[Page, Progress]] = {}
+    for page in sorted(pages, key=lambda page: " " in page.name):
+        subscription, _, whose = page.name.partition(" ")
+        if whose in ("", bus) and (progress := Progress.of(page.text)) is not None:
+            found[subscription] = (page, progress)
+    return found
+
+
+def other_buses(pages: Sequence[Page], subscription: str, bus: str) -> list[str]:
+    """That have caught it up, or are about to."""
+    named = [page.name.partition(" ") for page in pages if page.text]
+    return [whose for name, _, whose in named if name == subscription and whose not in ("", bus)]
 
 
 _TEXT: Final = TypeAdapter(Progress)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from eventbus.catchup import KIND, Progress
+from eventbus.catchup import KIND, Progress, pages_of
 from eventbus.clock import Clock
 from eventbus.counted import many
 from eventbus.errors import EventBusError
@@ -40,7 +40,7 @@ async def look_at_waiting(settings: Settings, clock: Clock) -> Waiting:
     spooled = spool_url(spool_path(settings))
     store, (outbox, unreadable), (pages, unread), (spool, trouble) = await asyncio.gather(
         look_at_store(settings),
-        _found(backlogs_at(url, bus_of(settings, kept_in=url), clock)),
+        _found(backlogs_at(url, bus_of(settings), clock)),
         _found(pages_at(url, KIND)),
         _found(backlogs_at(spooled, bus_of(settings, kept_in=spooled), clock)),
     )
@@ -49,7 +49,7 @@ async def look_at_waiting(settings: Settings, clock: Clock) -> Waiting:
         store=store,
         outbox=None if outbox is None else outbox.own,
         spool=None if spool is None else spool.own,
-        catching_up=_not_live(pages or ()),
+        catching_up=_not_live(pages_of(pages or (), bus_of(settings))),
         troubles=(*store_troubles(store), *([] if trouble is None else [str(trouble)])),
     )
 
@@ -128,6 +128,10 @@ def _catching_up(page: Page, progress: Progress) -> str:
     return f"{page.name} catches up: {read}{ready}{stands}"
 
 
-def _not_live(pages: Sequence[Page]) -> list[tuple[Page, Progress]]:
-    known = [(page, progress) for page in pages if (progress := Progress.of(page.text)) is not None]
-    return [(page, progress) for page, progress in known if progress.phase != "live"]
+def _not_live(known: Mapping[str, tuple[Page, Progress]]) -> list[tuple[Page, Progress]]:
+    """Each page under the name of its subscription."""
+    return [
+        (replace(page, name=subscription), progress)
+        for subscription, (page, progress) in known.items()
+        if progress.phase != "live"
+    ]

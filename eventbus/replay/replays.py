@@ -24,7 +24,7 @@ from eventbus.store import StoreUnavailable
 from eventbus.topic import check_pattern
 
 _TURN: Final = "replaying"
-"""Of the page, named after the subscription, that one replay at a time has in hand."""
+"""Of the page, named after the subscription and the bus, that one replay at a time has in hand."""
 _ENDED: Final = ("done", "cancelled")
 
 
@@ -55,6 +55,7 @@ class Replays:
             total=await self._means.history.size(bounds),
             began_at=now,
             noted_at=now,
+            bus=self._means.bus,
         )
 
     async def count(self, replay: Replay, tell: Tell = silent) -> tuple[Replay, Counter[str]]:
@@ -81,12 +82,15 @@ class Replays:
     async def resume(self, replay_id: str, tell: Tell = silent, *, rate: float | None = None) -> Replay:
         """Go on with one that was paused or interrupted; at its rate, or another.
 
-        Raises `NoSuchReplay`, `InvalidReplay` for one that has ended and for no rate, `ReplayRunning`.
+        Raises `NoSuchReplay`, `ReplayRunning`, and `InvalidReplay` for one that has ended or is of another
+        bus, and for no rate.
         """
         _check_rate(rate)
         replay = await self.find(replay_id)
         if replay.state in _ENDED:
             raise InvalidReplay(f"{replay_id} is {replay.state}", "Begin a new one")
+        if replay.bus not in ("", self._means.bus):
+            raise InvalidReplay(f"{replay_id} is of another bus, {replay.bus}", "Resume it there")
         async with self._in_turn(replay):
             replay = await self._taken(replay)
             request = replay.request if rate is None else replace(replay.request, rate=rate)
@@ -163,14 +167,15 @@ class Replays:
     async def _in_turn(self, replay: Replay) -> AsyncGenerator[None]:
         """One replay at a time for each subscription; raises `ReplayRunning`."""
         subscription = replay.request.subscription
-        is_ours, page = await self._take(_TURN, subscription, replay.id)
+        turn = f"{subscription} {self._means.bus}"
+        is_ours, page = await self._take(_TURN, turn, replay.id)
         if not is_ours:
             raise ReplayRunning(subscription, page.text)
         try:
-            await self._means.logbook.write(_TURN, subscription, replay.id)
+            await self._means.logbook.write(_TURN, turn, replay.id)
             yield
         finally:
-            await self._leave(_TURN, subscription)
+            await self._leave(_TURN, turn)
 
     async def _take(self, kind: str, name: str, text: str) -> tuple[bool, Page]:
         """Whether it is in our hand from now on; not where this raises."""

@@ -45,6 +45,8 @@ class Means:
     logbook: Logbook
     codec: Codec
     clock: Clock
+    bus: str
+    """Which it is; see `whose.bus_of`."""
 
 
 class _Ended(Exception):

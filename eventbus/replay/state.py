@@ -51,6 +51,8 @@ class Replay:
     sent: int = 0
     unreadable: int = 0
     """So many entries of the history are no events, or not any more: they were left out."""
+    bus: str = ""
+    """Whose history it is, and subscription; an older version did not say it."""
     missing: int = 0
     """So many had been removed by the history's retention before they were read."""
 

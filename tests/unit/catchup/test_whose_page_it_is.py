@@ -43,6 +43,7 @@ class Interrupted:
         return asked
 
 
+BUS = "sqlite:here"
 AWAY = StoreUnavailable("sqlite:///events.db", "the disk is full")
 
 
@@ -50,7 +51,7 @@ async def catching_up(bus: Bus, verb: str = "", error: Exception = AWAY) -> Catc
     store = await bus.kept.opened_store()
     logbook: Any = Interrupted(logbook_of(store), verb, error)
     history = await bus.history()
-    shared = CatchUps(bus.transport, history, logbook, store.inbox, Codec(), SystemClock())
+    shared = CatchUps(bus.transport, history, logbook, store.inbox, Codec(), SystemClock(), BUS)
     found = shared.of(MEMBER)
     assert found is not None
     return found

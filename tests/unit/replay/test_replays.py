@@ -63,6 +63,27 @@ async def begun(bus: Bus, replays: Replays) -> str:
     return prepared.id
 
 
+async def test_one_of_another_bus_is_not_resumed_here_and_keeps_nobody_waiting(
+    bus: Bus, replays: Replays, tmp_path: Path
+):
+    replay_id = await begun(bus, replays)
+    async with Bus(f"sqlite:///{tmp_path}/other.db", source="test", store=bus.settings.url) as other:
+        await other.transport.apply(Service("bank", [ledger]).topology)
+        elsewhere = await other.replays()
+        with pytest.raises(InvalidReplay, match="of another bus, sqlite:here"):
+            await elsewhere.resume(replay_id)
+
+        running = asyncio.create_task(replays.resume(replay_id, rate=5))
+        await eventually(lambda: is_running(replays, replay_id), within=5)
+        assert (await elsewhere.run(await elsewhere.prepare(LEDGER))).state == "done"
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def is_running(replays: Replays, replay_id: str) -> bool:
+    return (await replays.find(replay_id)).state == "running"
+
+
 async def test_one_that_ended_a_moment_ago_is_neither_cancelled_nor_resumed(bus: Bus, replays: Replays):
     replay_id = await begun(bus, replays)
     before = await replays.find(replay_id)
