@@ -51,9 +51,8 @@ class Address:
             )
         if "\0" in path:
             raise ConfigurationError(f"{shorten(url)!r}: no file has a NUL in its name.")
-        file = Path(
-            path
-        ).absolute()  # some connections are made later on, from another working directory maybe
+        # Absolute now: some connections are made later on, from another working directory maybe.
+        file = Path(path).absolute()
         return cls(url, str(file), file, what)
 
     def unavailable(self, problem: str) -> StoreUnavailable:

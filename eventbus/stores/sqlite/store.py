@@ -34,9 +34,14 @@ class _Opened:
     def __init__(
         self, address: Address, options: StoreOptions, writing: Writing | None, clock: Clock
     ) -> None:
-        self.access = Access(address, options.timeout, writing)
-        self.owner = Owner(address, options)
         self.watch = Watch(address, options.poll_interval)
+        try:
+            self.access = Access(address, options.timeout, writing)
+        except sqlite3.Error as error:
+            trouble = explained(error, address)  # while the other connection has its files: too many, maybe
+            self.watch.close()
+            raise trouble from error
+        self.owner = Owner(address, options)
         self.inbox = SqliteInbox(self.access, self.owner, clock)
         self.outbox = SqliteOutbox(self.access, self.owner, options, clock, self.watch)
         self.logbook = SqliteLogbook(self.access, self.owner)
