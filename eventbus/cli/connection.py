@@ -22,22 +22,25 @@ def settings_for(common: Common, schemas: tuple[str, ...] | None = None) -> Sett
     return Settings.from_environment(url=common.url, store=common.store, schemas=schemas)
 
 
-def command_bus(settings: Settings, *, schemas: Sequence[ModuleType] = (), declare: bool = True) -> Bus:
-    """The bus of a command that asks something and ends; its stderr has our words only, and no library's."""
+def command_bus(
+    settings: Settings, *, schemas: Sequence[ModuleType] = (), declare: bool = True, create: bool = True
+) -> Bus:
+    """The bus of a command that asks something and ends; its stderr has our words only, and no library's.
+
+    `create`: see `only_visit`.
+    """
     ours = logging.StreamHandler(sys.stderr)
     ours.addFilter(logging.Filter("eventbus"))
     logging.basicConfig(handlers=[ours], level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     # It relays nothing: it may have ended before the first event is confirmed.
     bus = make_bus(settings.model_copy(update={"store": None}), SOURCE, schemas=schemas, declare=declare)
-    only_visit(bus.transport)
+    only_visit(bus.transport, create=create)
     return bus
 
 
 def looking_bus(settings: Settings) -> Bus:
     """The bus of a command that looks at what is there: it declares nothing."""
-    bus = command_bus(settings, declare=False)
-    only_visit(bus.transport, create=not _is_named(settings))
-    return bus
+    return command_bus(settings, declare=False, create=not _is_named(settings))
 
 
 def storing_bus(settings: Settings) -> Bus:
